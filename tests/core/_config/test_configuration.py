@@ -424,3 +424,31 @@ def test_loading_imports_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has drives")
+def test_directory_of_windows_does_not_depend_on_where_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path is relative to the drive's own working directory, or to the drive."""
+    monkeypatch.chdir(tmp_path)
+    drive = tmp_path.drive
+    for given, found in (
+        (f"{drive}state", tmp_path / "state"),
+        ("\\state", Path(f"{drive}\\state")),
+        ("/a/../state", Path(f"{drive}\\state")),
+        (tmp_path.as_posix(), tmp_path),
+        ("\\\\server\\share\\state", Path("\\\\server\\share\\state")),
+    ):
+        state = Configuration.load({"FRESHKEY_STATE_DIR": given}).state_dir
+        assert state.is_absolute()
+        assert state == found
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows names the folder itself")
+def test_usual_directories_of_windows_need_no_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "HOMEDRIVE", "HOMEPATH"):
+        monkeypatch.delenv(name, raising=False)
+    found = Configuration.load({"HOME": str(tmp_path)})
+    assert found.state_dir.parts[-3:] == ("AppData", "Local", "freshkey")
+    assert found.config_dir == found.state_dir

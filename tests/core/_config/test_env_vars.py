@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,14 @@ def test_variable_that_loads_code_of_the_project_is_named(root: Path, name: str)
     assert [(one.name, one.in_project) for one in moved([], {name: str(root / "ca")})] == [(name, True)]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no D-Bus")
 def test_variables_that_every_desktop_sets_are_not_named() -> None:
     usual = {"XDG_DATA_DIRS": "/usr/share:/usr/local/share", "PYTHONPATH": "/usr/lib", "LD_PRELOAD": "/l.so"}
     usual |= {"DBUS_SESSION_BUS_ADDRESS": f"unix:path=/run/user/{os.getuid()}/bus,guid=1", "HOME": "/usr"}
     assert moved([], usual) == ()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no D-Bus")
 @pytest.mark.parametrize(
     ("address", "in_project"),
     [("unix:path={}/bus", True), ("unix:path=/tmp/other", False), ("tcp:host=x,port=1", False)],
@@ -57,3 +60,19 @@ def test_what_moves_programs_and_modules_is_named_wherever_it_leads(name: str) -
 def test_switch_is_shown() -> None:
     (one,) = moved(["AWS_USE_FIPS_ENDPOINT"], {"AWS_USE_FIPS_ENDPOINT": "true"})
     assert one.value == "true"
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has names without case")
+@pytest.mark.parametrize("name", ["UserProfile", "APPDATA", "LocalAppData", "Path", "PythonPath", "FreshKey_State_Dir"])
+def test_variable_is_named_in_any_case(root: Path, name: str) -> None:
+    """TRU-13: as a dictionary of variables may have it."""
+    (one,) = moved([], {name: str(root / "ca")})
+    assert (one.name, one.value, one.in_project) == (name.upper(), str(root / "ca"), True)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has drives")
+def test_home_of_windows_is_not_named_where_it_usually_is(root: Path) -> None:
+    usual = {"USERPROFILE": "C:\\users\\root", "APPDATA": "C:\\users\\root\\AppData\\Roaming", "HOMEDRIVE": "C:"}
+    assert moved([], usual) == ()
+    (one,) = moved([], {"WIN_PD_OVERRIDE_LOCAL_APPDATA": "C:\\windows"})
+    assert (one.value, one.in_project) == ("C:\\windows", False)

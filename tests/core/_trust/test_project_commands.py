@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import stat
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -222,6 +223,7 @@ def test_unreadable_file_trusts_nothing(
     assert not content or str(tmp_path / TrustedCommands.file_name) in caplog.text
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 @pytest.mark.parametrize("mode", [0o644, 0o666])
 def test_file_that_other_users_can_access_trusts_nothing(directory: Path, tmp_path: Path, mode: int) -> None:
     decide(directory, tmp_path, User(True))
