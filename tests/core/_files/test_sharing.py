@@ -81,8 +81,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.timeout(180)
-def test_readers_see_one_of_two_hundred_versions_each_and_nobody_fails(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(240)
+def test_readers_see_one_of_two_hundred_versions_each_and_nobody_fails(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Wine 8 replaces no open file at all, and on a busy machine the readers rarely have it closed at the same time.
+    monkeypatch.setattr(sharing, "PATIENCE", 60.0)
     file, stop = folder / "x", tmp_path / "stop"
     write_private(file, b"0000" * 1024)
     readers = [started(READER, file, stop) for _ in range(3)]
