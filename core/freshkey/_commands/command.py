@@ -12,9 +12,10 @@ from typing import Final, Self
 from attrs import field, frozen
 
 from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, helper_environment, run_helper
+from freshkey._commands.lookup import find_program, is_bare, is_command
 from freshkey._commands.named_files import TooManyPartsError, is_directory, is_literal, named_files
 from freshkey._commands.pins import interpreter_words, pinned
-from freshkey._commands.process import find_program, is_bare, is_command, refuse_unsafe_words, too_long
+from freshkey._commands.process import refuse_unsafe_words, too_long
 from freshkey._files.bounded import file_version
 from freshkey._files.path_text import path_flaw
 from freshkey._files.project_place import project_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,12 +35,34 @@ _OWN_NAMES: Final = frozenset({"FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR", "FRE
 _withheld: set[str] = set()
 
 
+def _known_as(name: str) -> str:
+    """Return the name by which the system knows a variable: on Windows, upper and lower case are the same."""
+    return name.upper() if sys.platform == "win32" else name
+
+
+def uniform(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by the names that this code knows, such as ``PATH``, which is ``Path`` on most of Windows."""
+    return {_known_as(name): value for name, value in environ.items()}
+
+
+def for_start(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables for a program to be started with, after `uniform`; on Windows, a few are always there.
+
+    Without ``SYSTEMROOT``, no program can use the network (error 10106) or random numbers. The other variable keeps
+    cmd.exe and Python from looking up programs in the working directory before ``PATH``.
+    """
+    if sys.platform != "win32":
+        return dict(environ)
+    system = {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if "SYSTEMROOT" in os.environ else {}
+    return {**system, **environ, "NODEFAULTCURRENTDIRECTORYINEXEPATH": "1"}
+
+
 def withhold(name: str) -> None:
     """Have a variable that unlocks a store removed from the environment of every program that is started from now on.
 
     Called for the settings of stores whose names end in ``_env``: what such a variable is called, only the user knows.
     """
-    _withheld.add(name)
+    _withheld.add(_known_as(name))
 
 
 def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -52,6 +75,7 @@ def child_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]
 
 
 def _unlocks(name: str) -> bool:
+    name = _known_as(name)
     return name in _withheld or (name.startswith(_OWN_PREFIX) and name not in _OWN_NAMES)
 
 
@@ -104,12 +128,14 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
     return [
         value
         for name, value in environ.items()
-        if len(value) >= _MIN_SECRET and (name == "FRESHKEY_PASSPHRASE" or not name.startswith(_OWN_PREFIX))
+        if len(value) >= _MIN_SECRET
+        if _known_as(name) == "FRESHKEY_PASSPHRASE" or not _known_as(name).startswith(_OWN_PREFIX)
         if _is_secret(name, value) and (_unlocks(name) or not is_harmless(name, value))
     ]
 
 
 def _is_secret(name: str, value: str) -> bool:
+    name = _known_as(name)
     if name.startswith(_OWN_PREFIX) or name in _withheld:
         return True
     if name.startswith("XDG_") or _PROXY_NAME.fullmatch(name):

@@ -7,10 +7,12 @@ within a minute: if signing in fails immediately, each attempt would open anothe
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import queue
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -140,6 +142,19 @@ class _Output:
         self._reporter.line(self.last)
 
 
+def _how_to_decode_others() -> str:
+    """Return how to decode what is not UTF-8: on Windows, by the code page in which many print."""
+    if sys.platform != "win32":
+        return "replace"
+
+    def by_code_page(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeDecodeError)  # noqa: S101  for mypy
+        return error.object[error.start : error.end].decode("oem", "replace"), error.end
+
+    codecs.register_error("freshkey-console", by_code_page)
+    return "freshkey-console"
+
+
 def _watch(command: Command, environ: Mapping[str, str], output: _Output, timeout: float) -> int | None:
     """Run a command and pass its output on until it exits; return its status, or None if it was killed for its time."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -152,14 +167,14 @@ def _watch(command: Command, environ: Mapping[str, str], output: _Output, timeou
 
     def take(pipe: io.RawIOBase) -> None:
         told = 0
-        with io.TextIOWrapper(io.BufferedReader(pipe), encoding="utf-8", errors="replace") as printed:
+        with io.TextIOWrapper(io.BufferedReader(pipe), encoding="utf-8", errors=_how_to_decode_others()) as printed:
             while part := printed.readline(MAX_LINE):
                 line = _CONTROL.sub(" ", part).rstrip()
                 if line and told < MAX_LINES:
                     told += 1
                     lines.put(line)
 
-    run = Run(command.argv, environ, take, with_errors=True, directory=command.directory)
+    run = Run(command.argv, environ, take, with_errors=True, starts_browser=True, directory=command.directory)
     status = run.wait(timeout, pass_on)
     pass_on(timeout)
     return status

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from freshkey._commands.environ import uniform
 from freshkey._commands.process import Run
 from freshkey._json import parse_json_object
+from freshkey._secret_input.encoding import decoded
 from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ProtocolError, TransientError
 from freshkey.secret import Secret, is_token, quoted
@@ -31,7 +33,9 @@ HELPER_VARIABLES: Final = frozenset(
     {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"}
     | {"DBUS_SESSION_BUS_ADDRESS", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"}
     | {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"}
-    | {"APPDATA", "LOCALAPPDATA", "PATHEXT", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE"}
+    | {"ALLUSERSPROFILE", "APPDATA", "COMSPEC", "HOMEDRIVE", "HOMEPATH", "LOCALAPPDATA", "PATHEXT", "PROGRAMDATA"}
+    | {"PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP"}
+    | {"USERDOMAIN", "USERNAME", "USERPROFILE", "WINDIR"}
 )
 """The variables that are passed to a helper command.
 
@@ -46,7 +50,7 @@ MAX_LINE: Final = 16384
 
 def helper_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the variables of `environ` to pass to a helper command."""
-    return {name: value for name, value in environ.items() if name in HELPER_VARIABLES}
+    return {name: value for name, value in uniform(environ).items() if name in HELPER_VARIABLES}
 
 
 def run_helper(
@@ -58,12 +62,12 @@ def run_helper(
     directory: Path | None = None,
     on_slow: Callable[[float], None] | None = None,
 ) -> Secret:
-    """Run a helper command and return its output unchanged.
+    """Run a helper command and return its output: UTF-8 or, after a byte order mark, UTF-16.
 
     It runs without a shell. Its standard input is empty, and its standard error is discarded, because some helpers
     print the secret there. It runs in its own session: when it exits, every process that it left in that session is
-    killed (on macOS, in its process group). Otherwise a process that waits for input in the background would keep the
-    credential in memory forever. It does not inherit this process's working directory.
+    killed (on macOS, in its process group; on Windows, in its job object). Otherwise a process that waits for input in
+    the background would keep the credential in memory forever. It does not inherit this process's working directory.
 
     Args:
         argv: The program and its arguments. The program is an absolute path, or a name that is looked up on the
@@ -204,9 +208,11 @@ class _Helper:
             )
         if not self._printed:
             raise ProtocolError(f"the helper {self._name} printed nothing", code="invalid-command-output")
-        try:
-            return Secret(self._printed.decode("utf-8"))
-        except UnicodeDecodeError:
-            message = f"the helper {self._name} printed text that is not UTF-8"
-        # Raised outside the handler: the decoder's own error contains the whole output.
-        raise ProtocolError(message, code="invalid-command-output")
+        text = decoded(self._printed)
+        if text is None:
+            raise ProtocolError(
+                f"the helper {self._name} printed text that is not UTF-8",
+                hint="Make it print UTF-8",
+                code="invalid-command-output",
+            )
+        return Secret(text)

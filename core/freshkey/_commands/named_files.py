@@ -7,10 +7,12 @@ for which words that is all: what a shell or another interpreter would first exp
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shlex
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +32,27 @@ MAX_DEPTH: Final = 16
 MAX_OPTION: Final = 256
 """Characters at the start of an option after which its value may follow."""
 
-_BETWEEN: Final = re.compile(r"\$\{?\w+\}?|[\s=:,;'\"()<>|&@`{}#!*?\[\]]+")
+_BETWEEN: Final = re.compile(r"\$\{?\w+\}?|%\w+%|[\s=:,;'\"()<>|&@`{}#!*?\[\]]+")
 """What is before, between and after the paths in a word, variables of a shell included."""
 
 _EXPANDED: Final = re.compile(r"[$`*?\[{\\'\"(]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])")
 """What a shell expands, what quotes or computes in any language, and the way up from any directory."""
 
+_EXPANDED_ON_WINDOWS: Final = re.compile(
+    r"[$`*?\[{'\"(%^!]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])|(?<=.)\\(?![\w.@-]|\Z)", re.DOTALL
+)
+"""The same with what cmd.exe expands and quotes by. A backslash separates names; two, or one before another character,
+may be code for a shell that came from elsewhere."""
+
 _RELATIVE: Final = re.compile(r"(?<!\.)\.{1,2}/")
+_LEAST_CODE: Final = 11
+"""Characters of four letters."""
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3}={0,2})?")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+
+
+_OPTION: Final = "-+/" if sys.platform == "win32" else "-+"
+"""How options begin."""
 
 
 class TooManyPartsError(Exception):
@@ -46,7 +61,16 @@ class TooManyPartsError(Exception):
 
 def is_literal(word: str) -> bool:
     """Return whether `named_files` finds all that a word names, also if it is code that is made of plain words."""
-    return not _EXPANDED.search(word)
+    expanded = _EXPANDED_ON_WINDOWS if sys.platform == "win32" else _EXPANDED
+    return not expanded.search(word) and _code_in(word) is None
+
+
+def _code_in(word: str) -> str | None:
+    """Return the code that PowerShell is given by ``-EncodedCommand``: Base64 of UTF-16; None for any other word."""
+    if len(word) < _LEAST_CODE or not _BASE64.fullmatch(word):
+        return None
+    data = base64.b64decode(word + "=" * (-len(word) % 4))
+    return None if any(data[1::2]) else data.decode("utf-16-le", "replace")
 
 
 def parts_of(words: Sequence[str]) -> set[str]:
@@ -115,14 +139,16 @@ def _parts(word: str) -> Iterator[str]:
             continue
         yield part
         yield from (part[found.start() :] for found in _RELATIVE.finditer(part))
-        if part[0] in "-+":  # the value of a short option can follow it, and others: -c./tool, -xvfFILE
+        if part[0] in _OPTION:  # the value of a short option can follow it, and others: -c./tool, -xvfFILE
             yield from (part[start:] for start in range(1, min(len(part), MAX_OPTION)))
 
 
 def _pieces(word: str) -> Iterator[str]:
-    texts = [word, unquote(word), os.path.expandvars(word)]
+    texts = [word, unquote(word), os.path.expandvars(word), _code_in(word) or ""]
     with suppress(ValueError):  # quotes that are not closed
         texts += shlex.split(word)
+    if sys.platform == "win32":
+        texts += [text.replace("\\", "/") for text in texts]
     for text in dict.fromkeys(texts):
         yield text
         yield from _BETWEEN.split(text)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
-import signal
 import sys
 import threading
 import time
@@ -14,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
-from freshkey._commands.environ import child_environment, with_safe_path
+from freshkey._commands.environ import child_environment, for_start, uniform, with_safe_path
+from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
 from freshkey._commands.named_files import TooManyPartsError, named_files, named_paths, parts_of
+from freshkey._commands.session import start_session
 from freshkey._files.bounded import NotRegularError, open_regular
 from freshkey._files.owned import UnsafePathError, check_file
 from freshkey._files.path_text import path_flaw
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 _POLL_INTERVAL: Final = 0.02
 _READER_TIMEOUT: Final = 1.0
-_ROUNDS: Final = 10
-"""Maximum passes over a session: a process can start another one just before it is killed."""
 
 _INTERPRETERS: Final = 4
 _FIRST_LINE: Final = 256
@@ -49,6 +47,7 @@ class Run:
     Args:
         take: Called once on that thread with the unbuffered pipe of its output; may stop reading at any time.
         with_errors: Whether standard error goes to that pipe too; otherwise it is discarded.
+        starts_browser: Whether it may start a browser, which goes on when the program has ended by itself.
 
     Attributes:
         name: The name of its program, for messages. Arguments can be secret.
@@ -64,6 +63,7 @@ class Run:
         take: Callable[[io.RawIOBase], None],
         *,
         with_errors: bool = False,
+        starts_browser: bool = False,
         directory: Path | None = None,
     ) -> None:
         import subprocess
@@ -71,25 +71,17 @@ class Run:
         directory = directory or home_directory()
         program = checked_program(argv, environ, directory)
         # What it starts by name is no program of the project, or of another user, either.
-        environ = with_safe_path(without_project_path(child_environment(environ)))
+        environ = with_safe_path(without_project_path(child_environment(uniform(environ))))
         self.name = PurePath(program).name
-        self._take = take
+        self._take, self._starts_browser = take, starts_browser
         self._reader = threading.Thread(target=self._read, name="freshkey command", daemon=True)
         reading, writing = os.pipe()
         self._pipe = open(reading, "rb", buffering=0)  # noqa: PTH123, SIM115  a file descriptor, which the reader closes
+        errors = writing if with_errors else subprocess.DEVNULL
         try:
-            self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration, no shell
-                [program, *argv[1:]],
-                env=environ,
-                # Many tools read a file from the working directory, which may be a hostile checkout.
-                # See docs/decisions.md, "Helper commands run in the home directory".
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=writing,
-                stderr=writing if with_errors else subprocess.DEVNULL,
-                # With its own session and process group, it can be killed together with its children, and a
-                # Ctrl-C in the terminal reaches only this process.
-                start_new_session=True,
+            # See docs/decisions.md, "Helper commands run in the home directory".
+            self._session = start_session(
+                program, argv[1:], for_start(environ), directory, stdout=writing, stderr=errors
             )
         except BaseException as error:
             self._pipe.close()
@@ -119,10 +111,14 @@ class Run:
         try:
             self._start_reader()
             began = time.monotonic()
-            while not (ended := self._ended) and (passed := time.monotonic() - began) < timeout and meanwhile(passed):
+            while (
+                not (ended := self._session.ended)
+                and (passed := time.monotonic() - began) < timeout
+                and meanwhile(passed)
+            ):
                 self._rest(min(timeout - passed, _POLL_INTERVAL))
         finally:
-            status = self._end()
+            status = self._end(leave=ended and self._starts_browser)
         return status if ended else None
 
     def _start_reader(self) -> None:
@@ -144,78 +140,12 @@ class Run:
         else:
             time.sleep(seconds)
 
-    @property
-    def _ended(self) -> bool:
-        """Whether the program itself has exited; it is not reaped yet, so that its process group ID is not reused."""
-        if sys.platform == "win32":
-            return self._process.poll() is not None
-        try:
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:  # the application ignores SIGCHLD, or reaps all children itself
-            return True
-
-    def _end(self) -> int:
-        if sys.platform == "win32":
-            self._process.kill()
-        else:
-            # macOS denies permission if only the exited program is left; the group may also be gone.
-            with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            _kill_session(self._process.pid)
-        status = self._process.wait()
+    def _end(self, *, leave: bool) -> int:
+        status = self._session.end(leave=leave)
         if self._reader.ident is not None:
             # A process that left the session can hold the pipe open forever; do not wait for it.
             self._reader.join(_READER_TIMEOUT)
         return status
-
-
-def _kill_session(session: int) -> None:
-    """Kill processes of a session that moved to another process group, as timeout(1) and job control do.
-
-    Only Linux lists processes in a directory; elsewhere they keep running. The session leader must not be reaped yet,
-    so that its ID is not reused.
-    """
-    if sys.platform != "linux":
-        return
-    found = {session}
-    for _ in range(_ROUNDS):
-        before = len(found)
-        for pid in set(map(int, filter(str.isdigit, os.listdir("/proc")))) - found:  # noqa: PTH208  numbers, not paths
-            with contextlib.suppress(OSError):  # it has exited, or belongs to another user
-                if os.getsid(pid) == session:
-                    found.add(pid)
-                    os.kill(pid, signal.SIGKILL)
-        if len(found) == before:
-            return
-
-
-def is_command(argv: Sequence[str]) -> bool:
-    """Return whether a list can be a program and its arguments."""
-    return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
-
-
-def is_bare(program: str) -> bool:
-    """Return whether a program is named without a path, and is therefore looked up on PATH."""
-    return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
-
-
-def find_program(named: str, environ: Mapping[str, str]) -> str | None:
-    """Return the absolute path of a program, or None if it is missing or depends on the working directory.
-
-    Args:
-        named: Its path, or its name, which is looked up on PATH.
-        environ: Has PATH. Entries that are empty, relative or in the current project are skipped: a hostile checkout
-            would supply the program.
-    """
-    found = shutil.which(named, path=without_project_path(environ).get("PATH", os.defpath))
-    return found if found is not None and PurePath(found).is_absolute() else None
-
-
-def how_to_name(named: str, environ: Mapping[str, str]) -> str:
-    """Return what to do about a program that was not found."""
-    if is_bare(named) and shutil.which(named, path=environ.get("PATH", os.defpath)) is not None:
-        return "It is in the current project, where names are not looked up: use its absolute path"
-    return "Check its path and permissions, and that it is installed"
 
 
 def find_own_program(named: str, environ: Mapping[str, str]) -> str | None:
@@ -248,7 +178,8 @@ def are_own_arguments(named: str, arguments: Sequence[str]) -> bool:
 def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: Path) -> None:
     """Refuse a program, or an interpreter that its first line names, that another user can change or replace.
 
-    Where only this user and root can, what was checked is what runs: nobody else can swap it in between.
+    Where only this user and root can, what was checked is what runs: nobody else can swap it in between. On Windows,
+    nothing is refused: who can change a file is in access control lists there, which are not read.
 
     Args:
         program: Its absolute path, or another one, which is taken as relative to the working directory.
@@ -258,6 +189,8 @@ def refuse_unsafe_program(program: str, environ: Mapping[str, str], directory: P
     Raises:
         ConfigurationError: Another user can.
     """
+    if sys.platform == "win32":  # owners and modes say nothing there
+        return
     path: Path | None = directory / program
     for _ in range(_INTERPRETERS):
         if path is None:
@@ -285,6 +218,8 @@ def refuse_unsafe_words(words: Sequence[str], environ: Mapping[str, str], direct
     Raises:
         ConfigurationError: Another user can, or the words have too many parts.
     """
+    if sys.platform == "win32":
+        return
     try:
         files, parts = named_files(words, directory), parts_of(words)
         # One that is missing may be missing only while another user swaps it.

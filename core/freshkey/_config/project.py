@@ -18,8 +18,8 @@ from attrs import Factory, frozen
 
 from freshkey._commands.command import Command, how_to_trust
 from freshkey._commands.helper import helper_environment
+from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
 from freshkey._commands.pins import pinned
-from freshkey._commands.process import find_program, how_to_name, is_bare, is_command
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
 from freshkey._files.project_place import REPOSITORIES, is_marked, owner_of

@@ -9,6 +9,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
+from freshkey._secret_input.encoding import decoded
 from freshkey._secret_input.shape import looks_like
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import MAX_TOKEN, Secret, is_token
@@ -19,6 +20,15 @@ READ_TIMEOUT: Final = 5.0
 
 MIN_DESCRIPTOR: Final = 3
 """Lower file descriptors are standard input, output and error."""
+
+_MAX_BYTES: Final = 2 * (MAX_TOKEN + 4)
+"""Longest secret in UTF-16, a byte order mark, a line ending, and more by which one sees that it is too long."""
+
+_HOW: Final = (
+    "On Windows, shells pass no file descriptors on: use an environment variable or a helper command"
+    if sys.platform == "win32"
+    else "Pass only the secret, through a pipe on file descriptor 3 or higher, such as 3< <(command)"
+)
 
 _handed_over: dict[int, _Reading] = {}
 """Secrets by file descriptor. Its number may have been reused since, so it is never read again."""
@@ -77,7 +87,7 @@ def _check(descriptor: int) -> None:
 def _unfit(descriptor: int, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"file descriptor {descriptor} {why}",
-        hint="Pass only the secret, through a pipe on file descriptor 3 or higher, such as 3< <(command)",
+        hint=_HOW,
         code="invalid-secret-input",
     )
 
@@ -98,7 +108,7 @@ class _Reading:
 
     def _read(self) -> None:
         with suppress(OSError), open(self._descriptor, "rb", buffering=0) as pipe:  # noqa: PTH123  a descriptor
-            while part := pipe.read(MAX_TOKEN + 3 - len(self._content)):
+            while part := pipe.read(_MAX_BYTES - len(self._content)):
                 self._content += part
             self._whole = part is not None  # None: it is non-blocking, and the rest has not arrived
 
@@ -111,7 +121,7 @@ class _Reading:
                 hint="Close it in the parent process after writing the secret",
                 code="secret-input-timed-out",
             )
-        value = self._content.decode("utf-8", "replace").removesuffix("\n").removesuffix("\r")
+        value = (decoded(self._content) or "").removesuffix("\n").removesuffix("\r")
         shape = looks_like(value)
         if shape is not None or not self._whole or not is_token(value):
             del value

@@ -1,0 +1,69 @@
+"""Finds programs: by an absolute path, or by a name on PATH, but never in the working directory or the project.
+
+On Windows, what usually starts programs looks into the working directory before PATH, so nothing here is left to it.
+See docs/decisions.md, "On Windows, programs are looked up by freshkey itself".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Final
+
+from freshkey._commands.environ import uniform
+from freshkey._files.project_place import without_project_path
+
+
+STARTABLE: Final = (".com", ".exe", ".bat", ".cmd")
+"""The extensions of what Windows starts as a process; it opens other files by the programs that they belong to."""
+
+
+def is_command(argv: Sequence[str]) -> bool:
+    """Return whether a list can be a program and its arguments."""
+    return bool(argv) and bool(argv[0]) and not any("\0" in word for word in argv)
+
+
+def is_bare(program: str) -> bool:
+    """Return whether a program is named without a path, and is therefore looked up on PATH."""
+    return not os.path.dirname(program) and program not in {os.curdir, os.pardir}  # noqa: PTH120  keeps a leading dot
+
+
+def find_program(named: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program, or None if it is missing or depends on the working directory.
+
+    On Windows, it ends with one of `STARTABLE`, and only these of the extensions in PATHEXT count.
+
+    Args:
+        named: Its path, or its name, which is looked up on PATH.
+        environ: Has PATH. Entries that are empty, relative or in the current project are skipped: a hostile checkout
+            would supply the program.
+    """
+    return _found(named, without_project_path(uniform(environ)))
+
+
+def how_to_name(named: str, environ: Mapping[str, str]) -> str:
+    """Return what to do about a program that was not found."""
+    if is_bare(named) and _found(named, uniform(environ)) is not None:
+        return "It is in the current project, where names are not looked up: use its absolute path"
+    if sys.platform == "win32" and os.path.isfile(named) and not named.lower().endswith(STARTABLE):  # noqa: PTH113
+        return "Windows does not start such a file: name the program that runs it, and then the file"
+    return "Check its path and permissions, and that it is installed"
+
+
+def _found(named: str, environ: Mapping[str, str]) -> str | None:
+    path = environ.get("PATH", os.defpath)
+    if sys.platform == "win32":
+        return _found_on_windows(named, path, environ.get("PATHEXT", ""))
+    found = shutil.which(named, path=path)
+    return found if found is not None and PurePath(found).is_absolute() else None
+
+
+def _found_on_windows(named: str, path: str, extensions: str) -> str | None:
+    endings = [each for each in extensions.lower().split(";") if each in STARTABLE] or STARTABLE
+    names = ([named] if named.lower().endswith(STARTABLE) else []) + [f"{named}{each}" for each in endings]
+    folders = path.split(os.pathsep) if is_bare(named) else [""]
+    places = (os.path.join(folder.strip('"'), name) for folder in folders for name in names)  # noqa: PTH118
+    return next((each for each in places if PurePath(each).is_absolute() and os.path.isfile(each)), None)  # noqa: PTH113

@@ -1,0 +1,125 @@
+"""A program on Windows in a job object, which ends together with all that it started, also if this process dies.
+
+See docs/decisions.md, "On Windows, a helper and what it starts are one job".
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+if sys.platform == "win32":
+    import ctypes
+    import subprocess
+    from collections.abc import Mapping, Sequence
+    from ctypes import wintypes
+    from pathlib import Path
+    from typing import Final
+
+    from freshkey._commands.batch_file import batch_command, command_interpreter, is_batch_file
+
+    _CREATE_SUSPENDED: Final = 0x4
+    _KILL_ON_JOB_CLOSE: Final = 0x2000
+    _EXTENDED_LIMITS: Final = 9
+    """JobObjectExtendedLimitInformation."""
+
+    class _Limits(ctypes.Structure):
+        """JOBOBJECT_EXTENDED_LIMIT_INFORMATION, of which only the flags are set."""
+
+        _fields_ = (
+            ("process_time", ctypes.c_int64),
+            ("job_time", ctypes.c_int64),
+            ("flags", wintypes.DWORD),
+            ("least_memory", ctypes.c_size_t),
+            ("most_memory", ctypes.c_size_t),
+            ("most_processes", wintypes.DWORD),
+            ("affinity", ctypes.c_size_t),
+            ("priority", wintypes.DWORD),
+            ("scheduling", wintypes.DWORD),
+            ("transfers", ctypes.c_uint64 * 6),
+            ("process_memory", ctypes.c_size_t),
+            ("job_memory", ctypes.c_size_t),
+            ("peak_process_memory", ctypes.c_size_t),
+            ("peak_job_memory", ctypes.c_size_t),
+        )
+
+    _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    _kernel.CreateJobObjectW.restype = wintypes.HANDLE
+    _kernel.CreateJobObjectW.argtypes = (wintypes.LPVOID, wintypes.LPCWSTR)
+    _kernel.SetInformationJobObject.argtypes = (wintypes.HANDLE, ctypes.c_int, wintypes.LPVOID, wintypes.DWORD)
+    _kernel.AssignProcessToJobObject.argtypes = (wintypes.HANDLE, wintypes.HANDLE)
+    _kernel.TerminateJobObject.argtypes = (wintypes.HANDLE, wintypes.UINT)
+    _kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    # There is no documented function for a process whose thread's handle is gone; debuggers and psutil call this one.
+    _resume = ctypes.WinDLL("ntdll").NtResumeProcess
+    _resume.argtypes = (wintypes.HANDLE,)
+
+    class Job:
+        """A started program and everything that it starts. See `freshkey._commands.session.start_session`.
+
+        It has its own console without a window: a Ctrl-C in ours does not reach it, and none appears above a program
+        without a console. Handles other than those of its standard streams are not inherited.
+        """
+
+        def __init__(
+            self,
+            program: str,
+            arguments: Sequence[str],
+            environ: Mapping[str, str],
+            directory: Path,
+            *,
+            stdout: int,
+            stderr: int,
+        ) -> None:
+            batch = is_batch_file(program)
+            self._job = _created()
+            try:
+                self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration
+                    batch_command(program, arguments) if batch else [program, *arguments],
+                    executable=command_interpreter() if batch else program,
+                    env=environ,
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stdout,
+                    stderr=stderr,
+                    # Suspended, it can start nothing before it is in the job.
+                    creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
+                )
+                self._let_run()
+            except BaseException:
+                _kernel.CloseHandle(self._job)
+                raise
+
+        def _let_run(self) -> None:
+            handle = int(self._process._handle)  # type: ignore[attr-defined]  # noqa: SLF001  by ID it could be another
+            if not _kernel.AssignProcessToJobObject(self._job, handle) or _resume(handle):
+                error = ctypes.WinError(ctypes.get_last_error())
+                self._process.kill()
+                self._process.wait()
+                raise error
+
+        @property
+        def ended(self) -> bool:
+            """Whether the program itself has exited."""
+            return self._process.poll() is not None
+
+        def end(self, *, leave: bool = False) -> int:
+            """Kill what still runs in the job, or with `leave` let it go on; return the program's exit status."""
+            if leave:
+                _limit(self._job, 0)
+            else:
+                _kernel.TerminateJobObject(self._job, 1)
+            _kernel.CloseHandle(self._job)
+            return self._process.wait()
+
+    def _created() -> int:
+        job: int | None = _kernel.CreateJobObjectW(None, None)
+        if not job:
+            raise ctypes.WinError(ctypes.get_last_error())
+        _limit(job, _KILL_ON_JOB_CLOSE)
+        return job
+
+    def _limit(job: int, flags: int) -> None:
+        limits = _Limits(flags=flags)
+        if not _kernel.SetInformationJobObject(job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)):
+            raise ctypes.WinError(ctypes.get_last_error())
