@@ -23,9 +23,8 @@ MAX_COMMAND: Final = 8191
 _PLAIN: Final = re.compile(r"[\w#$*+\-./:?@\\]*[\w#$*+\-./:?@]", re.ASCII)
 """What needs no quotation marks: no other character of ASCII, and no backslash before the closing one."""
 
-_NOTHING: Final = "%%cd:~,%"
-"""Nothing, to cmd.exe: a part without length of the variable ``cd``, which it always has. Before a percent sign, it
-keeps that from being read as the begin of a variable."""
+_PERCENT: Final = "%%cd:~,%"
+"""A percent sign, to cmd.exe: one that begins no variable, and a part without length of ``cd``, which is never empty."""
 
 _MAX_PATH: Final = 260
 
@@ -48,7 +47,7 @@ def batch_command(program: str, arguments: Sequence[str]) -> str:
     Raises:
         ConfigurationError: cmd.exe would cut the arguments off: they have a line break, or are too long.
     """
-    words = " ".join([f'"{program.replace("%", f"{_NOTHING}%")}"', *map(_quoted, arguments)])
+    words = " ".join([f'"{program.replace("%", _PERCENT)}"', *map(_quoted, arguments)])
     # With extensions, without expansion of "!" and without the commands that the registry has for each start.
     command = f'cmd.exe /e:ON /v:OFF /d /c "{words}"'
     if len(command) > MAX_COMMAND or not {"\r", "\n", "\0"}.isdisjoint(command):
@@ -63,7 +62,7 @@ def batch_command(program: str, arguments: Sequence[str]) -> str:
 
 def _quoted(argument: str) -> str:
     # Backslashes count only before a quotation mark, and a quotation mark is doubled.
-    text = re.sub(r'(\\*)"', r'\1\1""', argument).replace("%", f"{_NOTHING}%")
+    text = re.sub(r'(\\*)"', r'\1\1""', argument).replace("%", _PERCENT)
     if argument.isascii() and _PLAIN.fullmatch(argument):
         return text
     return '"' + re.sub(r"(\\+)\Z", r"\1\1", text) + '"'

@@ -18,6 +18,7 @@ from freshkey._commands.helper import MAX_LINE, helper_environment, read_helper_
 from freshkey.errors import ConfigurationError, ProtocolError, TransientError
 from freshkey.secret import Secret
 from raises_code import raises_code
+from runnable import python, runnable
 from waiting import leaving_nothing, until
 
 
@@ -27,35 +28,35 @@ CANARY = "canary-5f1d0c9a7e"
 # --- helper commands: TRU-4 ----------------------------------------------------------------------------------------
 
 
-def script(path: Path, code: str) -> str:
-    path.write_text(f"#!/bin/sh\n{code}\n", "utf-8")
-    path.chmod(0o700)
-    return str(path)
+END = os.linesep
 
 
 def test_output_is_returned_unchanged() -> None:
-    assert run_helper(["printf", r"%s\n", CANARY]) == Secret(f"{CANARY}\n")
+    assert run_helper(python(f"os.write(1, b'{CANARY}\\r\\n\\n')")) == Secret(f"{CANARY}\r\n\n")
 
 
 def test_arguments_are_passed_without_a_shell() -> None:
-    assert run_helper(["printf", "%s|", "a b", "$HOME", "`id`", ";", "*"]) == Secret("a b|$HOME|`id`|;|*|")
+    words = ["a b", "$HOME", "`id`", ";", "*", "%OS%", 'a"b', "^", "C:\\x\\", "", "&x"]
+    assert run_helper([*python("print(sys.argv[1:])"), *words]) == Secret(f"{words}{END}")
 
 
 def test_environment_is_minimal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
-    seen = run_helper(["env"]).reveal()
+    seen = run_helper(python("for each in os.environ.items(): print('='.join(each))")).reveal()
     names = {line.partition("=")[0] for line in seen.splitlines()}
+    added = {"NODEFAULTCURRENTDIRECTORYINEXEPATH"} if sys.platform == "win32" else set()
     assert "PATH" in names
     assert CANARY not in seen
-    assert names <= set(helper_environment(dict(os.environ)))
+    assert names <= {*helper_environment(dict(os.environ)), *added}
 
 
 def test_caller_can_set_the_environment(tmp_path: Path) -> None:
-    script(tmp_path / "my-helper", "echo $WHO")
-    environ = {"PATH": f"{tmp_path}:/bin:/usr/bin", "WHO": "ada"}
-    assert run_helper(["my-helper"], environ=environ) == Secret("ada\n")
+    runnable(tmp_path / "my-helper", "import os; print(os.environ['WHO'])")
+    environ = {"PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]), "WHO": "ada"}
+    assert run_helper(["my-helper"], environ=environ) == Secret(f"ada{END}")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="test_windows_job.py has what Windows inherits: handles")
 def test_standard_input_is_empty_and_no_file_descriptor_is_inherited() -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
@@ -68,6 +69,7 @@ def test_standard_input_is_empty_and_no_file_descriptor_is_inherited() -> None:
         os.close(writing)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sessions of processes; see test_windows_job.py")
 def test_helper_runs_in_its_own_session() -> None:
     ids = "import os; print(os.getsid(0) == os.getpgid(0) == os.getpid())"
     assert run_helper([sys.executable, "-I", "-c", ids]) == Secret("True\n")
@@ -108,12 +110,13 @@ def wait_until_ended(pid: int) -> None:
     [
         ([], "invalid-command", "list"),
         ([""], "invalid-command", "list"),
-        (["env", f"{CANARY}\0"], "invalid-command", "list"),
+        ([sys.executable, f"{CANARY}\0"], "invalid-command", "list"),
         (["./helper", CANARY], "invalid-command", "'helper'"),
         (["no-such-helper", CANARY], "command-not-runnable", "'no-such-helper'"),
-        (["/no/such/helper", CANARY], "command-not-runnable", "'helper'"),
-        (["/etc/passwd", CANARY], "command-not-runnable", "'passwd'"),
-        (["/etc", CANARY], "command-not-runnable", "'etc'"),
+        ([str(Path.cwd() / "no" / "such" / "helper"), CANARY], "command-not-runnable", "'helper'"),
+        ([str(Path(__file__).with_name("no.txt")), CANARY], "command-not-runnable", "'no.txt'"),
+        ([__file__, CANARY], "command-not-runnable", "'test_helper.py'"),
+        ([str(Path(__file__).parent), CANARY], "command-not-runnable", "'_commands'"),
     ],
 )
 def test_error_names_the_program_but_not_its_arguments(argv: list[str], code: str, fact: str) -> None:
@@ -124,19 +127,20 @@ def test_error_names_the_program_but_not_its_arguments(argv: list[str], code: st
 
 
 def test_program_is_not_searched_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script(tmp_path / "helper", "echo evil")
+    runnable(tmp_path / "helper", "print('evil')")
     monkeypatch.chdir(tmp_path)
     with raises_code(ConfigurationError, "command-not-runnable"):
-        run_helper(["helper"], environ={"PATH": ".:"})
+        run_helper(["helper"], environ={"PATH": f".{os.pathsep}"})
 
 
 def test_program_that_the_system_cannot_start(tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
+    broken = tmp_path / "broken.exe"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o700)
     with leaving_nothing(), raises_code(ConfigurationError, "command-not-runnable") as caught:
         run_helper([str(broken)])
-    assert "'broken': No such file" in caught.value.message
+    assert caught.value.message.startswith("cannot run the program 'broken.exe': ")
+    assert sys.platform == "win32" or caught.value.message.endswith(": No such file or directory")
 
 
 def test_working_directory_is_not_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,34 +149,35 @@ def test_working_directory_is_not_inherited(tmp_path: Path, monkeypatch: pytest.
         directory.mkdir()
         (directory / "settings").write_text(f"{directory.name}")
     monkeypatch.chdir(hostile)
-    monkeypatch.setenv("HOME", str(home))
-    assert run_helper(["cat", "settings"]) == Secret("home")
-    assert run_helper(["cat", "settings"], directory=hostile) == Secret("hostile")
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", str(home))
+    reading = python("print(open('settings').read(), end='')")
+    assert run_helper(reading) == Secret("home")
+    assert run_helper(reading, directory=hostile) == Secret("hostile")
 
 
 @pytest.mark.parametrize("home", ["no/such/directory", "/no/such/directory"])
 def test_helper_runs_in_the_root_directory_without_a_home(home: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", home)
-    assert run_helper(["pwd", "-P"]) == Secret("/\n")
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", home)
+    assert run_helper(python("print(os.getcwd())")) == Secret(f"{Path(os.sep).resolve()}{END}")
 
 
 def test_missing_working_directory_is_an_error(tmp_path: Path) -> None:
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
-        run_helper(["cat"], directory=tmp_path / "gone")
-    assert "'cat': No such file" in caught.value.message
+        run_helper(python("print('key')"), directory=tmp_path / "gone")
+    assert caught.value.message.startswith("cannot run the program 'python")
 
 
 def test_slow_helper_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(helper, "SLOW", 0.05)
     told: list[float] = []
-    assert run_helper(["sh", "-c", "sleep 0.3; echo hi"], on_slow=told.append) == Secret("hi\n")
+    assert run_helper(python("time.sleep(0.3); print('hi')"), on_slow=told.append) == Secret(f"hi{END}")
     assert len(told) == 1
     assert 0.05 <= told[0] < 30
 
 
 def test_quick_helper_is_not_reported() -> None:
     told: list[float] = []
-    run_helper(["echo", "hi"], on_slow=told.append)
+    run_helper(python("print('hi')"), on_slow=told.append)
     assert told == []
     assert helper.SLOW == 10
 
@@ -183,32 +188,32 @@ def test_failing_callback_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(helper, "SLOW", 0.0)
     with leaving_nothing(), pytest.raises(LookupError):
-        run_helper(["sleep", "60"], on_slow=fail)
+        run_helper(python("time.sleep(60)"), on_slow=fail)
 
 
 def test_output_of_the_maximum_size_is_accepted() -> None:
-    assert run_helper(["printf", "12345"], max_output=5) == Secret("12345")
+    assert run_helper(python("print(12345, end='')"), max_output=5) == Secret("12345")
     with raises_code(ProtocolError, "invalid-command-output") as caught:
-        run_helper(["printf", "123456"], max_output=5)
-    assert "'printf' printed more than 5 bytes" in caught.value.message
+        run_helper(python("print(123456, end='')"), max_output=5)
+    assert f"{Path(sys.executable).name!r} printed more than 5 bytes" in caught.value.message
 
 
 def test_exit_status_counts_even_if_the_output_was_closed_before() -> None:
     with raises_code(TransientError, "command-failed") as caught:
-        run_helper(["sh", "-c", "echo x; exec 1>&-; sleep 0.1; exit 7"])
-    assert "'sh'" in caught.value.message
+        run_helper(python("print('x', flush=True); os.close(1); time.sleep(0.1); os._exit(7)"))
+    assert repr(Path(sys.executable).name) in caught.value.message
     assert "status 7" in caught.value.message
 
 
 def test_helper_that_hangs_is_killed() -> None:
     with leaving_nothing(), raises_code(TransientError, "command-timed-out") as caught:
-        run_helper(["sleep", "60"], timeout=0.1)
+        run_helper(python("time.sleep(60)"), timeout=0.1)
     assert "0.1 s" in caught.value.message
 
 
 def test_empty_output_is_rejected() -> None:
     with raises_code(ProtocolError, "invalid-command-output"):
-        run_helper(["true"])
+        run_helper(python(""))
 
 
 REAPING = """
@@ -234,8 +239,9 @@ def test_application_that_reaps_its_children_itself(how: str) -> None:
 
 def test_output_that_is_not_utf_8_is_rejected_and_not_quoted() -> None:
     with raises_code(ProtocolError, "invalid-command-output") as caught:
-        run_helper(["printf", CANARY + r"\377"])
+        run_helper(python(f"os.write(1, b'{CANARY}\\xff')"))
     assert "UTF-8" in caught.value.message
+    assert caught.value.hint == "Make it print UTF-8"
     assert CANARY not in str(caught.value)
     assert caught.value.__context__ is None
 
@@ -246,7 +252,7 @@ def test_helper_is_killed_if_no_thread_can_read_its_output(monkeypatch: pytest.M
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with leaving_nothing(), raises_code(TransientError, "out-of-threads"):
-        run_helper(["sleep", "60"])
+        run_helper(python("time.sleep(60)"))
 
 
 # --- their output: TRU-4, TRU-6 ------------------------------------------------------------------------------------

@@ -1,0 +1,107 @@
+"""Where programs are found: on PATH only, with the extensions of Windows, and never in the working directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from freshkey._commands.command import Command
+from freshkey._commands.helper import run_helper
+from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
+from freshkey.errors import ConfigurationError
+from freshkey.secret import Secret
+from promises import proves
+from raises_code import raises_code
+from runnable import runnable
+
+
+on_windows = pytest.mark.skipif(sys.platform != "win32", reason="other systems have no extensions for programs")
+
+
+def same(found: str | None, place: Path) -> bool:
+    return found is not None and Path(found) == place
+
+
+def test_valid_commands_and_bare_names() -> None:
+    assert is_command(["a", ""])
+    assert not any(map(is_command, ([], [""], ["a", "\0"])))
+    assert [is_bare(word) for word in ("a", "./a", "/a", ".", "..")] == [True, False, False, False, False]
+
+
+@proves("TRU-9")
+def test_entries_of_path_that_depend_on_the_working_directory_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runnable(tmp_path / "work" / "here" / "tool", "print('evil')")
+    runnable(tmp_path / "work" / "tool", "print('evil')")
+    first, second = (runnable(tmp_path / name / "tool", "print('mine')") for name in ("first", "second"))
+    monkeypatch.chdir(tmp_path / "work")
+    mine = [str(first.parent), str(second.parent)]
+
+    assert same(find_program("tool", {"PATH": os.pathsep.join(["", ".", "here", "~", *mine])}), first)
+    assert find_program("tool", {"PATH": os.pathsep.join(["", "", ".", "here"])}) is None
+    assert find_program("tool", {"PATH": ""}) is None
+    assert find_program("tool", {}) is None
+    assert same(find_program(str(second), {}), second)
+
+
+@on_windows
+@proves("TRU-9", "TRU-13")
+def test_program_in_the_working_directory_is_not_run_before_those_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CreateProcess and cmd.exe look there first; neither is asked."""
+    runnable(tmp_path / "work" / "tool", "print('evil')")
+    mine = runnable(tmp_path / "mine" / "tool", "print('mine')")
+    outer = tmp_path / "mine" / "outer.cmd"
+    outer.write_text("@tool\n")
+    monkeypatch.chdir(tmp_path / "work")
+    environ = {**os.environ, "PATH": os.pathsep.join([str(mine.parent), os.environ["PATH"]])}
+    assert run_helper(["tool"], environ=environ, directory=tmp_path / "work") == Secret("mine\r\n")
+    seen = run_helper(
+        [sys.executable, "-I", "-c", "import os; print(os.environ['NoDefaultCurrentDirectoryInExePath'])"],
+        environ=environ,
+    )
+    assert seen == Secret("1\r\n"), "what cmd.exe and Python look up themselves"
+
+
+@on_windows
+def test_variables_are_found_however_they_are_written(tmp_path: Path) -> None:
+    tool = runnable(tmp_path / "tool", "")
+    assert same(find_program("tool", {"Path": str(tmp_path)}), tool)
+    assert same(find_program("TOOL.Cmd", {"path": f'"{tmp_path}"'}), tool)
+
+
+@on_windows
+def test_extensions_are_tried_in_the_order_of_pathext(tmp_path: Path) -> None:
+    for name in ("tool", "tool.bat", "tool.exe", "tool.vbs", "tool.py", "dotted.1.exe", "script.js"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.exe").mkdir()
+    path = {"PATH": str(tmp_path)}
+    assert same(find_program("tool", path), tmp_path / "tool.exe")
+    assert same(find_program("tool", {**path, "PATHEXT": ".VBS;.PY;.BAT;.EXE"}), tmp_path / "tool.bat")
+    assert same(find_program("tool", {**path, "PATHEXT": ".VBS"}), tmp_path / "tool.exe")
+    assert same(find_program(str(tmp_path / "tool"), {}), tmp_path / "tool.exe")
+    assert same(find_program("dotted.1", path), tmp_path / "dotted.1.exe")
+    for name in ("folder", "script", "script.js", "tool.py", "tool.bat.", "tool.bat ", str(tmp_path / "tool.py")):
+        assert find_program(name, path) is None, name
+    assert "name the program that runs it" in how_to_name(str(tmp_path / "tool.py"), path)
+
+
+@on_windows
+@pytest.mark.parametrize("program", [r"C:tool.exe", r"\tool.exe", r"..\tool.exe", r".\tool.exe", r"a\tool.exe"])
+def test_path_that_depends_on_a_directory_or_drive_is_refused(program: str) -> None:
+    with pytest.raises(ValueError, match="has a relative path"):
+        Command.of([program])
+    with raises_code(ConfigurationError, "invalid-command") as caught:
+        run_helper([program])
+    assert "'tool.exe' has a relative path" in caught.value.message
+
+
+@on_windows
+@pytest.mark.parametrize("program", [r"C:\tools\tool.exe", r"\\server\share\tool.exe", "C:/tools/tool.exe", "tool.exe"])
+def test_absolute_path_or_name_is_a_command(program: str) -> None:
+    assert Command.of([program]).name == "tool.exe"
