@@ -13,7 +13,7 @@ NOT_INSTALLED: Final = 2
 
 _TOLD: Final = """\
 freshkey: the command line is not installed [missing-package]. To install it, run:
-  {installer} 'freshkey[cli]=={version}'
+  {installer} {package}
 then run: {command}
 """
 
@@ -34,15 +34,14 @@ def main() -> int:
 
 
 def _how_to_install() -> str:
-    import shlex
-
     from freshkey import __version__
+    from freshkey._text.shell_words import shell_joined, shell_quoted
 
-    python = shlex.quote(sys.executable)
+    python = shell_quoted(sys.executable)
     # Environments created by uv do not contain pip.
     installer = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
-    command = shlex.join(["freshkey", *sys.argv[1:]])
-    return _TOLD.format(installer=installer, version=__version__, command=command)
+    command = shell_joined(["freshkey", *sys.argv[1:]])
+    return _TOLD.format(installer=installer, package=shell_quoted(f"freshkey[cli]=={__version__}"), command=command)
 
 
 if __name__ == "__main__":

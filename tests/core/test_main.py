@@ -11,6 +11,9 @@ import pytest
 import freshkey
 
 
+MARK = '"' if sys.platform == "win32" else "'"
+
+
 def started(
     tmp_path: Path, *arguments: str, package: str | None, pip: bool = True, ending: str = "sys.exit(code)"
 ) -> subprocess.CompletedProcess[str]:
@@ -41,15 +44,15 @@ def test_missing_command_line_says_how_to_install_it(tmp_path: Path) -> None:
     done = started(tmp_path, "login", "me", "--set", "a b", package=None)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"\n  {sys.executable} -m pip install 'freshkey[cli]=={freshkey.__version__}'\n" in done.stderr
-    assert done.stderr.endswith(": freshkey login me --set 'a b'\n")
+    assert f"\n  {sys.executable} -m pip install {MARK}freshkey[cli]=={freshkey.__version__}{MARK}\n" in done.stderr
+    assert done.stderr.endswith(f": freshkey login me --set {MARK}a b{MARK}\n")
 
 
 def test_without_pip_it_suggests_uv(tmp_path: Path) -> None:
     done = started(tmp_path, package=None, pip=False)
 
     assert done.returncode == 2
-    assert f"  uv pip install --python {sys.executable} 'freshkey[cli]==" in done.stderr
+    assert f"  uv pip install --python {sys.executable} {MARK}freshkey[cli]==" in done.stderr
     assert done.stderr.endswith(": freshkey\n")
 
 
@@ -80,5 +83,10 @@ def test_script_without_the_command_line_imports_almost_nothing(tmp_path: Path) 
     done = started(tmp_path, package=None, ending="print(*sys.modules)")
 
     loaded = set(done.stdout.split())
-    assert {name for name in loaded if name.startswith("freshkey")} == {"freshkey", "freshkey.__main__"}
+    assert {name for name in loaded if name.startswith("freshkey")} == {
+        "freshkey",
+        "freshkey.__main__",
+        "freshkey._text",
+        "freshkey._text.shell_words",
+    }
     assert not loaded & {"importlib.metadata", "attr", "attrs", "json", "argparse"}

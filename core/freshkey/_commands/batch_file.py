@@ -24,7 +24,7 @@ _PLAIN: Final = re.compile(r"[\w#$*+\-./:?@\\]*[\w#$*+\-./:?@]", re.ASCII)
 """What needs no quotation marks: no other character of ASCII, and no backslash before the closing one."""
 
 _PERCENT: Final = "%%cd:~,%"
-"""A percent sign, to cmd.exe: one that begins no variable, and a part without length of ``cd``, which is never empty."""
+"""A percent sign, to cmd.exe: one that begins no variable, and a part without length of ``cd``."""
 
 _MAX_PATH: Final = 260
 

@@ -217,6 +217,6 @@ def _change(command: Command, directory: Path) -> str | None:
 
 def how_to_trust(directory: Path | None) -> str:
     """Return the hint for a project's command that is not trusted, or is no longer trusted."""
-    import shlex
+    from freshkey._text.shell_words import shell_quoted
 
-    return f"Review it, then run: freshkey trust {shlex.quote(str(directory))}"
+    return f"Review it, then run: freshkey trust {shell_quoted(str(directory))}"

@@ -65,5 +65,5 @@ def _found_on_windows(named: str, path: str, extensions: str) -> str | None:
     endings = [each for each in extensions.lower().split(";") if each in STARTABLE] or STARTABLE
     names = ([named] if named.lower().endswith(STARTABLE) else []) + [f"{named}{each}" for each in endings]
     folders = path.split(os.pathsep) if is_bare(named) else [""]
-    places = (os.path.join(folder.strip('"'), name) for folder in folders for name in names)  # noqa: PTH118
+    places = (os.path.join(folder, name) for folder in folders for name in names)  # noqa: PTH118
     return next((each for each in places if PurePath(each).is_absolute() and os.path.isfile(each)), None)  # noqa: PTH113

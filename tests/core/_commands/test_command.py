@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from attrs import evolve
 from freshkey._commands import helper, pins
 from freshkey._commands.command import Command, run_command
 from freshkey._commands.pins import file_digest, pinned
+from freshkey._text.shell_words import shell_quoted
 from freshkey._trust.project_files import ensure_trusted, trust_file
 from freshkey.errors import ConfigurationError, TransientError, TrustNeeded
 from freshkey.model.interaction import LoggingReporter
 from freshkey.secret import Secret
 from raises_code import raises_code
+from runnable import python
 
 
 CANARY = "canary-90c1d7a2b6"
@@ -29,9 +32,19 @@ def project(tmp_path: Path) -> Path:
     return project
 
 
+END = os.linesep
+HOME = "USERPROFILE" if sys.platform == "win32" else "HOME"
+of_posix = pytest.mark.skipif(sys.platform == "win32", reason="the commands are shell scripts, and links lead to them")
+
+
 def write(path: Path, code: str) -> Path:
     path.write_text(f"#!/bin/sh\n{code}\n", "utf-8")
     path.chmod(0o700)
+    return path
+
+
+def script(path: Path, code: str) -> Path:
+    path.write_text(f"{code}\n", "utf-8")
     return path
 
 
@@ -42,7 +55,7 @@ def trusted(project: Path, *argv: str) -> Command:
 # --- of the user ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("argv", [("op", "read"), ("/usr/bin/op",), ["pass"], ("..op",)])
+@pytest.mark.parametrize("argv", [("op", "read"), (sys.executable,), ["pass"], ("..op",)])
 def test_program_by_absolute_path_or_name_is_valid(argv: list[str]) -> None:  # TRU-3
     assert Command.of(argv) == Command(argv=tuple(argv))
     assert hash(Command.of(argv)) == hash(Command(argv=tuple(argv)))
@@ -57,13 +70,14 @@ def test_invalid_or_relative_program_is_rejected(argv: list[str]) -> None:  # TR
 def test_version_changes_with_the_program_and_the_files_that_arguments_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}:{tmp_path / 'second'}")
+    monkeypatch.setenv(HOME, str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'first'}{os.pathsep}{tmp_path / 'second'}")
+    tool = "tool.exe" if sys.platform == "win32" else "tool"
     for place in ("first", "second"):
         (tmp_path / place).mkdir()
     argv = ["tool", "~/a.conf", "--config=b.conf", "cat 'c.conf'; echo done", str(tmp_path), "x" * 5000, ""]
     seen = [Command.of(argv).version]
-    for path in ("second/tool", "first/tool", "a.conf", "b.conf", "c.conf"):
+    for path in (f"second/{tool}", f"first/{tool}", "a.conf", "b.conf", "c.conf"):
         write(tmp_path / path, "exit 0")
         seen.append(Command.of(argv).version)
     assert len(set(seen)) == 6
@@ -93,19 +107,20 @@ def test_slow_command_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
         def notice(self, message: str) -> None:
             notices.append(message)
 
-    slow = Command.of(["sh", "-c", "sleep 0.3; echo hi"])
-    assert run_command(slow) == run_command(slow, reporter=Ear()) == Secret("hi\n")
+    slow = Command.of(python("time.sleep(0.3); print('hi')"))
+    assert run_command(slow) == run_command(slow, reporter=Ear()) == Secret(f"hi{END}")
     (notice,) = notices
-    assert notice.startswith("'sh' has been running for ")
+    assert notice.startswith(f"{Path(sys.executable).name!r} has been running for ")
 
 
 def test_command_of_the_user_runs_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert run_command(Command.of(["pwd", "-P"])) == Secret(f"{tmp_path.resolve()}\n")
+    monkeypatch.setenv(HOME, str(tmp_path))
+    assert run_command(Command.of(python("print(os.getcwd())"))) == Secret(f"{tmp_path.resolve()}{END}")
 
 
 def test_arguments_are_not_expanded() -> None:
-    assert run_command(Command.of(["printf", "%s|", "~", "$HOME", "*", "`id`"])) == Secret("~|$HOME|*|`id`|")
+    words = ["~", "$HOME", "*", "`id`", "%OS%"]
+    assert run_command(Command.of([*python("print(sys.argv[1:])"), *words])) == Secret(f"{words}{END}")
 
 
 def test_command_runs_with_the_limits_of_a_helper() -> None:
@@ -113,22 +128,29 @@ def test_command_runs_with_the_limits_of_a_helper() -> None:
         run_command(Command.of(["no-such-program"]))
     assert "'no-such-program' was not found" in caught.value.message
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
-        run_command(Command.of(["/opt/$USER/no-such-program"]))
+        run_command(Command.of([str(Path(__file__).parent / "$USER" / "no-such-program")]))
     assert "'no-such-program' contains a variable" in caught.value.message
-    assert run_command(Command.of(["env"]), environ={"PATH": os.environ["PATH"], "A": "b"}).reveal().count("\n") == 2
+    listing = Command.of(python("print(os.environ['A'], 'USER' in os.environ)"))
+    assert run_command(listing, environ={"PATH": os.environ["PATH"], "A": "b"}) == Secret(f"b False{END}")
 
 
 # --- of a project -------------------------------------------------------------------------------------------------
 
 
 def test_command_of_a_project_runs_in_its_directory(project: Path) -> None:
-    script = write(project / "key.sh", "pwd -P; cat ./words")
+    key = script(project / "key.py", "import os; print(os.getcwd()); print(open('words').read(), end='')")
     (project / "words").write_text("hello")
-    assert run_command(trusted(project, str(script))) == Secret(f"{project.resolve()}\nhello")
+    command = trusted(project, sys.executable, str(key))
+    assert run_command(command) == Secret(f"{project.resolve()}{END}hello")
 
 
 def change(file: Path) -> None:
     file.write_text("#!/bin/sh\necho evil; touch ran\n")
+
+
+def change_in_case(file: Path) -> None:
+    change(file)
+    file.rename(file.with_name(file.name.upper()))
 
 
 def replace(file: Path) -> None:
@@ -145,7 +167,10 @@ def into_a_pipe(file: Path) -> None:
     os.mkfifo(file)
 
 
-@pytest.mark.parametrize("how", [change, replace, remove, into_a_pipe])
+@pytest.mark.parametrize(
+    "how",
+    [change, remove, change_in_case] if sys.platform == "win32" else [change, replace, remove, into_a_pipe],
+)
 @pytest.mark.parametrize("named", ["{0}/key.sh", "key.sh", "./key.sh", "--from=key.sh", "--from={0}/key.sh"])
 def test_changed_file_is_not_run(project: Path, named: str, how: Callable[[Path], None]) -> None:  # TRU-3, FAULT-58
     script = write(project / "key.sh", "echo hello")
@@ -156,8 +181,8 @@ def test_changed_file_is_not_run(project: Path, named: str, how: Callable[[Path]
     with raises_code(TrustNeeded, "trusted-command-changed") as caught:
         run_command(command)
     assert "'sh'" in caught.value.message
-    assert "key.sh" in caught.value.message
-    assert f"freshkey trust {project}" in str(caught.value.hint)
+    assert "key.sh" in caught.value.message.lower()
+    assert f"freshkey trust {shell_quoted(str(project))}" in str(caught.value.hint)
     assert not (project / "ran").exists()
 
 
@@ -172,13 +197,14 @@ def test_new_file_is_not_run(project: Path) -> None:  # TRU-3
 
 
 def test_reverted_change_is_no_change(project: Path) -> None:
-    script = write(project / "key.sh", "echo hello")
-    command = trusted(project, str(script))
-    change(script)
-    write(script, "echo hello")
-    assert run_command(command) == Secret("hello\n")
+    key = script(project / "key.py", "print('hello')")
+    command = trusted(project, sys.executable, "key.py")
+    change(key)
+    script(key, "print('hello')")
+    assert run_command(command) == Secret(f"hello{END}")
 
 
+@of_posix
 def test_files_outside_are_pinned_if_the_project_leads_to_them(project: Path, tmp_path: Path) -> None:
     outside = write(tmp_path / "outside.sh", "echo hello")
     (project / "link.sh").symlink_to(outside)
@@ -207,6 +233,7 @@ def test_digest_is_the_sha256_of_the_content(project: Path) -> None:
     assert file_digest(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no FIFOs")
 def test_unreadable_file_cannot_be_pinned(project: Path) -> None:
     os.mkfifo(project / "pipe")
     (project / "dangling").symlink_to("nowhere")
@@ -236,7 +263,7 @@ def asked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     """Return how trust is asked for in a project that is the working directory; nothing is trusted yet."""
     (project / ".git").mkdir()
     monkeypatch.chdir(project)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(HOME, str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     return lambda name, path: ensure_trusted(name, path, tmp_path / "state")
 
@@ -244,6 +271,7 @@ def asked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 FORMS = [["{0}"], ["sh", "{0}"], ["env", "X=1", "{0}"], ["sh", "-c", "exec {0} | cat"], ["{1}/link"], ["sh", "../{2}"]]
 
 
+@of_posix
 @pytest.mark.parametrize("words", FORMS)
 @pytest.mark.parametrize("of_project", [True, False])
 def test_program_of_the_project_runs_only_as_it_was_trusted_wherever_it_is_set(
@@ -269,6 +297,7 @@ def test_program_of_the_project_runs_only_as_it_was_trusted_wherever_it_is_set(
     assert not (tmp_path / "home" / "ran").exists()
 
 
+@of_posix
 def test_interpreter_of_the_project_counts_too(
     project: Path, tmp_path: Path, asked: Callable[[str, Path | str], None]
 ) -> None:  # TRU-3
@@ -282,6 +311,7 @@ def test_interpreter_of_the_project_counts_too(
     assert str(interpreter) in caught.value.message
 
 
+@of_posix
 @pytest.mark.parametrize("code", ["{0}/to*l", "cd $HOME; {0}/tool", "exec '{0}/to''ol'", "/[p-z]*/x"])
 def test_code_that_computes_names_does_not_run_if_a_file_of_the_project_sets_it(
     project: Path, asked: Callable[[str, Path | str], None], tmp_path: Path, code: str
@@ -295,6 +325,23 @@ def test_code_that_computes_names_does_not_run_if_a_file_of_the_project_sets_it(
         run_command(own)
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="batch files and backslashes")
+def test_batch_file_of_the_project_runs_only_as_it_was_trusted(
+    project: Path, tmp_path: Path, asked: Callable[[str, Path | str], None]
+) -> None:  # TRU-3, TRU-13
+    tool = project / "tool.cmd"
+    tool.write_text("@echo key\n")
+    command = evolve(Command.of([str(tool)]), ensure_own=asked)
+    with raises_code(TrustNeeded, "project-file-not-trusted"):
+        run_command(command)
+    trust_file(tmp_path / "state", tool)
+    assert run_command(command) == Secret("key\r\n")
+    tool.write_text("@echo evil\n")
+    with raises_code(TrustNeeded, "project-file-changed"):
+        run_command(command)
+
+
+@of_posix
 def test_directory_of_the_project_needs_trust_only_if_a_file_of_the_project_names_it(
     project: Path, asked: Callable[[str, Path | str], None]
 ) -> None:  # TRU-3

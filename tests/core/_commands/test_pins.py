@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from freshkey._commands import named_files, pins
-from freshkey._commands.command import Command, run_command
+from freshkey._commands.command import Command, ensure_unchanged, run_command
 from freshkey._commands.pins import pinned
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.secret import Secret
@@ -78,7 +80,7 @@ def project(tmp_path: Path) -> Path:
 def test_file_is_compared_however_a_word_names_it(project: Path, word: str, named: str) -> None:
     argv = ("/bin/echo", word.format(project))
     command = Command(argv=argv, directory=project, pins=pinned(argv, project))
-    run_command(command)
+    ensure_unchanged(command)
     assert any(file.resolve() == (project / named).resolve() for file in command.pins), command.pins
 
     changed = project / named
@@ -86,7 +88,61 @@ def test_file_is_compared_however_a_word_names_it(project: Path, word: str, name
     changed = project / "pkg" / "sub" / "main.py" if named in {"pkg", "."} else changed
     changed.write_text("#!/bin/sh\necho evil\n")
     with raises_code(TrustNeeded, "trusted-command-changed"):
-        run_command(command)
+        ensure_unchanged(command)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="words as cmd.exe and PowerShell have them")
+@proves("TRU-3")
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([r".\tool"], "tool"),
+        ([r"{0}\tool"], "tool"),
+        ([r"{0}\TOOL"], "tool"),
+        ([r"--file={0}\tool"], "tool"),
+        ([r"--file=a;{0}\tool"], "tool"),
+        (["cmd", "/c", r".\tool --flag"], "tool"),
+        (["cmd", "/ctool"], "tool"),
+        (["cmd", "/c", r"x&.\tool|more"], "tool"),
+        (["cmd", "/c", r"%CD%\tool"], "tool"),
+        (["powershell", "-File", r".\tool"], "tool"),
+        (["powershell", "-File:module"], "module.py"),
+        (["powershell", "-Command", r"& .\tool"], "tool"),
+        (["powershell", "-EncodedCommand", b64encode(r"& .\tool".encode("utf-16-le")).decode()], "tool"),
+        (["python", r"pkg\sub\main.py"], "pkg/sub/main.py"),
+        (["pkg.sub.main"], "pkg"),
+    ],
+)
+def test_file_is_compared_however_a_word_names_it_on_windows(project: Path, words: list[str], named: str) -> None:
+    argv = [word.format(project) if "{0}" in word else word for word in words]
+    assert any(file.resolve() == (project / named).resolve() for file in pinned(argv, project))
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="code as cmd.exe and PowerShell have it")
+@proves("TRU-3")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["cmd", "/c", "to^ol"],
+        ["cmd", "/v", "/c", "!x!ol"],
+        ["cmd", "/c", "%x:~0,2%ol"],
+        ["cmd", "/c", "to*"],
+        ["powershell", "-Command", "to`ol"],
+        ["powershell", "-enc", b64encode("$x".encode("utf-16-le") + b"t\0o\0o\0l\0").decode()],
+        ["sh", "-c", r"printf ./to\\157l|sh"],
+        [r"..\x"],
+    ],
+)
+def test_code_of_windows_that_computes_names_makes_the_whole_project_count(project: Path, words: list[str]) -> None:
+    before = pinned(words, project)
+    (project / "anything").write_text("new")
+    assert pinned(words, project) != before
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="paths of Windows")
+@pytest.mark.parametrize("word", [r"C:\Windows\System32\cmd.exe", r"\\server\share\x", r"--file=D:\a\@b\-c", "C:\\x\\"])
+def test_backslashes_of_a_path_do_not_make_the_project_count(project: Path, word: str) -> None:
+    assert pinned(["tool-elsewhere", word], project) == {}
 
 
 @proves("TRU-3")

@@ -93,6 +93,8 @@ def test_program_of_the_project_is_not_looked_up(checkout: Path, tmp_path: Path,
     """Neither a command nor what it starts by name is taken from the project, but a path is a path."""
     mine = tmp_path / "mine"
     (mine / "link").symlink_to(checkout / "bin", target_is_directory=True)
+    if "link" in entry and not (mine / "link").is_symlink():
+        pytest.skip("Wine 8 makes no symbolic links")
     environ = {"PATH": os.pathsep.join([entry.format(root=checkout, mine=mine), str(mine), os.environ["PATH"]])}
     tool, other = checkout / "bin" / "tool", mine / "other"
     assert find_program("tool", environ) is None

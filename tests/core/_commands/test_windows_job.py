@@ -149,8 +149,8 @@ print("open" in text.value.rpartition(chr(92))[2])
 
 
 def test_environment_without_the_system_s_folder_still_has_a_network() -> None:
-    code = "import socket; socket.socket().close(); print(sorted(name for name in os.environ if 'SYSTEM' in name))"
-    assert run_helper(python(code), environ={"PATH": os.environ["PATH"]}) == Secret("['SYSTEMROOT']\r\n")
+    code = "import socket; socket.socket().close(); print('SYSTEMROOT' in os.environ)"
+    assert run_helper(python(code), environ={"PATH": os.environ["PATH"]}) == Secret("True\r\n")
 
 
 def test_variables_pass_however_they_are_written() -> None:

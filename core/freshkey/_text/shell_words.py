@@ -1,0 +1,33 @@
+"""Quotes words for commands that the user is told to run: in a shell of POSIX, or in both shells of Windows."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+
+_PLAIN: Final = re.compile(r"[\w+=:./\\~-]+", re.ASCII)
+_SPECIAL: Final = re.compile("([$`\u201c\u201d\u201e])")
+"""What PowerShell expands between quotation marks, and what it takes for one."""
+
+
+def shell_quoted(word: str) -> str:
+    """Return a word for a command line, in quotation marks if it needs any.
+
+    On Windows, it is safe to paste into cmd.exe and PowerShell: neither runs a part of it. With a dollar sign, it means
+    the same only to PowerShell.
+    """
+    if sys.platform != "win32":
+        import shlex
+
+        return shlex.quote(word)
+    if _PLAIN.fullmatch(word):
+        return word
+    return '"' + _SPECIAL.sub(r"`\1", word.replace('"', '\\"')) + '"'
+
+
+def shell_joined(words: Iterable[str]) -> str:
+    """Return a command line of words."""
+    return " ".join(map(shell_quoted, words))
