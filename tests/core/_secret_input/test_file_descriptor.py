@@ -27,7 +27,7 @@ if sys.platform != "win32":
     import pty
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows passes file descriptors in another way")
+of_posix = pytest.mark.skipif(sys.platform == "win32", reason="owners, modes and sockets as file descriptors")
 
 CANARY = "sk-canary-5d41402abc4b2a76b9719d911017c592"
 
@@ -57,9 +57,10 @@ def is_open(descriptor: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("content", [CANARY, CANARY + "\n", CANARY + "\r\n"])
-def test_secret_is_read_to_the_end_and_the_file_descriptor_is_closed(content: str) -> None:  # LEK-8
-    descriptor = inherited(content.encode())
+@pytest.mark.parametrize("content", [CANARY, CANARY + "\n", CANARY + "\r\n", "\ufeff" + CANARY])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_secret_is_read_to_the_end_and_the_file_descriptor_is_closed(content: str, encoding: str) -> None:  # LEK-8
+    descriptor = inherited(content.removeprefix("\ufeff" if encoding == "utf-16" else "").encode(encoding))
     assert descriptor_is_there(descriptor)
     assert descriptor_secret(descriptor).reveal() == CANARY
     assert not is_open(descriptor)
@@ -88,6 +89,7 @@ def test_secret_that_arrives_after_a_timeout_can_be_read_later() -> None:
     assert descriptor_secret(reading).reveal() == CANARY
 
 
+@of_posix
 def test_private_file_and_file_without_a_name_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text(CANARY)
@@ -106,6 +108,7 @@ def nameless() -> int:
         return os.dup(file.fileno())
 
 
+@of_posix
 def test_socket_is_accepted() -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(CANARY.encode())
@@ -138,9 +141,9 @@ _OPEN: list[object] = []
         (lambda: 2**40, True, "not inherited"),
         (lambda: 987, True, "not inherited"),
         (opened_by_this_process, False, "not inherited"),
-        (lambda: os.open("/dev/zero", os.O_RDONLY), True, "device"),
-        (lambda: pty.openpty()[1], True, "terminal"),
-        (readable_by_others, True, "other users"),
+        (lambda: os.open(os.devnull, os.O_RDONLY), True, "device"),
+        pytest.param(lambda: pty.openpty()[1], True, "terminal", marks=of_posix),
+        pytest.param(readable_by_others, True, "other users", marks=of_posix),
     ],
 )
 def test_unsuitable_file_descriptor_is_rejected_unread(make: Callable[[], int], inheritable: bool, fact: str) -> None:
@@ -151,14 +154,17 @@ def test_unsuitable_file_descriptor_is_rejected_unread(make: Callable[[], int], 
         descriptor_secret(descriptor)
     assert f"file descriptor {descriptor} " in error.value.message
     assert fact in error.value.message
-    assert "3< <(command)" in str(error.value)
+    assert ("an environment variable" if sys.platform == "win32" else "3< <(command)") in str(error.value)
     assert descriptor not in file_descriptor._handed_over
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_TOKEN + 2)],
-    ids=["nothing", "a newline", "two lines", "nul", "spaces", "not ASCII", "too long"],
+    [
+        *(b"", b"\n", b"two\nlines", b"nul\0", b" padded ", "schlüssel".encode(), b"x" * (MAX_TOKEN + 2)),
+        *(b"x\0" * (3 * MAX_TOKEN), ("x" * (MAX_TOKEN + 1)).encode("utf-16"), "two".encode("utf-16") + b"w"),
+    ],
+    ids=["nothing", "a newline", "two lines", "nul", "spaces", "not ASCII", "too long", "zeros", "long 16", "odd 16"],
 )
 def test_unusable_content_is_rejected_and_not_quoted(content: bytes) -> None:
     reading, writing = os.pipe()
@@ -180,6 +186,7 @@ def write_all(writing: int, content: bytes) -> None:
         other_end.write(content)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no non-blocking pipes before Python 3.12")
 @pytest.mark.parametrize("written", [b"", CANARY.encode()])
 def test_incomplete_secret_from_a_non_blocking_pipe_is_rejected(written: bytes) -> None:
     reading, writing = os.pipe()
@@ -200,6 +207,7 @@ def test_traceback_does_not_show_the_secret() -> None:
     assert CANARY not in shown
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Python on Windows cannot pass descriptors to a program")
 def test_child_process_reads_the_secret_from_its_parent() -> None:
     reading, writing = os.pipe()
     os.write(writing, CANARY.encode())
