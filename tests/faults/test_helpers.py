@@ -28,6 +28,11 @@ if sys.platform != "win32":
     import resource
 
 
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="sessions and shell commands; see tests/core/_commands/test_windows_job.py",
+)
+
 CANARY = "canary-1f88c02b6d3e4975"
 MARK = "TEST_MARK"
 
