@@ -19,6 +19,9 @@ from promises import proves
 from raises_code import raises_code
 
 
+of_posix = pytest.mark.skipif(sys.platform == "win32", reason="links, FIFOs, modes and directories as descriptors")
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     project = tmp_path / "project"
@@ -159,7 +162,7 @@ def test_backslashes_of_a_path_do_not_make_the_project_count(project: Path, word
         "a=to; ./${a}ol",
         './to"o"l',
         '# it\'s\n./to"o"l',
-        "./to\\ol",
+        pytest.param("./to\\ol", marks=of_posix),  # a separator on Windows; without it, a name that is compared
         ". li{b,}/x.sh",
         "cd pkg/sub; ../../to*",
         "cd pkg/sub; ../tool",
@@ -289,7 +292,7 @@ def link(folder: Path) -> None:
 
 
 @proves("TRU-3")
-@pytest.mark.parametrize("change", [add, remove, rename, link])
+@pytest.mark.parametrize("change", [add, remove, rename, pytest.param(link, marks=of_posix)])
 def test_any_change_in_a_named_directory_counts(project: Path, change: Callable[[Path], None]) -> None:
     before = pinned(["python3", "-m", "pkg"], project)
     assert set(before) == {project / "pkg"}
@@ -299,6 +302,7 @@ def test_any_change_in_a_named_directory_counts(project: Path, change: Callable[
     assert pinned(["python3", "-m", "pkg"], project) != before
 
 
+@of_posix
 @proves("TRU-3")
 def test_change_behind_a_link_in_a_named_directory_counts(project: Path) -> None:
     (project / "pkg" / "file").symlink_to("../tool")
@@ -312,6 +316,7 @@ def test_change_behind_a_link_in_a_named_directory_counts(project: Path) -> None
         assert pinned(["node", "pkg"], project) != before
 
 
+@of_posix
 def test_named_directory_is_walked_to_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A `build` with thousands of files is compared before each run of a command with that word."""
     walks: list[str] = []
@@ -334,6 +339,7 @@ def test_named_directory_is_walked_to_once(project: Path, monkeypatch: pytest.Mo
     assert count() == before
 
 
+@of_posix
 @proves("TRU-9")
 @pytest.mark.parametrize("name", ["sub", "sub/main.py"])
 def test_what_others_can_change_in_a_named_directory_is_refused(project: Path, name: str) -> None:
@@ -364,6 +370,6 @@ def test_python_leaves_no_cache_in_a_directory_that_was_compared(project: Path) 
     (project / "pkg" / "__init__.py").write_text("")
     (project / "pkg" / "__main__.py").write_text("import pkg.sub.main\nprint('key')\n")
     (project / "pkg" / "sub" / "main.py").write_text("")
-    argv = ("python3", "-m", "pkg")
+    argv = (sys.executable, "-m", "pkg")
     command = Command(argv=argv, directory=project, pins=pinned(argv, project))
-    assert run_command(command) == run_command(command) == Secret("key\n")
+    assert run_command(command) == run_command(command) == Secret(f"key{os.linesep}")
