@@ -31,6 +31,7 @@ from home import Home
 from loopback_server import Exchange, LoopbackServer
 from promises import proves
 from raises_code import raises_code
+from sockets import stop_listening
 from typist import Typist
 from waiting import PATIENCE, until
 
@@ -123,7 +124,7 @@ THIEF = """
 import socket, sys
 port, taken = int(sys.argv[1]), []
 for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-    for option in (None, socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+    for option in (None, socket.SO_REUSEADDR, getattr(socket, "SO_REUSEPORT", None)):
         try:
             thief = socket.socket(family)
             if option:
@@ -180,6 +181,8 @@ def test_another_process_cannot_intercept_the_redirect(server: Server, host: str
                 assert browser.recv(65536).startswith(b"HTTP/1.1 200")
             waiting.join(PATIENCE)
             assert [str(secret) for secret in answer] == ["Secret(…)"]
+    with thief(parts.port or 0) as taken:
+        assert taken == "['127.0.0.1', '::1']", "the port is free again"
 
 
 @pytest.fixture
@@ -283,9 +286,7 @@ class Recorder:
             self.connections += 1
 
     def close(self) -> None:
-        # Wakes the thread that is blocked in accept().
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        stop_listening(self._socket)
         self._thread.join(PATIENCE)
 
 

@@ -7,6 +7,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from sockets import stop_listening
+
 
 class Catcher:
     """Accepts connections on its own port and keeps what arrives; a context manager."""
@@ -28,10 +30,8 @@ class Catcher:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Only closing it would not wake the thread in accept().
-        self._socket.shutdown(socket.SHUT_RDWR)
+        stop_listening(self._socket)
         self._thread.join()
-        self._socket.close()
 
     def _serve(self) -> None:
         while True:

@@ -10,7 +10,7 @@ import contextlib
 import re
 import socket
 import ssl
-import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from sockets import reset_on_close, stop_listening
 from waiting import PATIENCE
 
 
@@ -50,7 +51,7 @@ class Exchange:
 
     def reset(self) -> None:
         """End the connection with RST instead of FIN."""
-        self._client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reset_on_close(self._client)
 
     def until_hung_up(self) -> None:
         """Wait until the client ends the connection."""
@@ -181,8 +182,7 @@ class FaultProxy:
     def refuse(self) -> None:
         """Refuse connections until `listen`."""
         if self._listener is not None:
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
+            stop_listening(self._listener)
             self._listener = None
 
     def __enter__(self) -> Self:
@@ -244,7 +244,8 @@ class FaultProxy:
 def _bound(port: int) -> socket.socket:
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sys.platform != "win32":  # where the first option is enough
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     made.bind(("127.0.0.1", port))
     return made
 

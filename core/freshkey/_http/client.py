@@ -27,6 +27,7 @@ from freshkey._http.incoming import Incoming, begin
 from freshkey._http.lenient_head import HeadReader
 from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
+from freshkey._http.windows_proxy import is_direct
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -251,7 +252,10 @@ def _reason(causes: list[BaseException]) -> str:
 
 
 def _client(url: str, host: str, deadline: float) -> httpx.Client:
-    """Return a client for one exchange; it uses the proxies in the environment, except for loopback hosts."""
+    """Return a client for one exchange; it uses the proxies in the environment, except for loopback hosts.
+
+    On Windows, without any in the environment, httpx uses those of the system's settings.
+    """
     import httpx
 
     from freshkey._http.tls import tls_context
@@ -259,7 +263,7 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
     try:
         return _client_class()(
             verify=tls_context(authorities=url.startswith("https:")),
-            trust_env=host not in LOOPBACK,
+            trust_env=host not in LOOPBACK and not is_direct(host),
             timeout=deadline,
             # A redirect would repeat the request, with the refresh token in its body, to a host that another party
             # chose; token endpoints have no reason to redirect (RFC 9700, section 4.12).

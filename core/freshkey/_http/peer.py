@@ -29,7 +29,8 @@ _PROC_NET: Final = Path("/proc/net")
 _OVERFLOW: Final = Path("/proc/sys/kernel/overflowuid")
 _USUAL_OVERFLOW: Final = 65534
 
-# linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
+# linux/socket.h, linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
+_AF_NETLINK: Final = 16
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
 _NLM_F_REQUEST: Final = 1
@@ -80,7 +81,7 @@ def find_peer(connection: socket.socket) -> Peer:
         return Peer("gone")
     if owner is None or owner.uid == _overflow_uid():
         return Peer("gone" if _closed(connection) else "unknown")
-    if owner.uid in {os.getuid(), os.geteuid()}:
+    if sys.platform != "win32" and owner.uid in {os.getuid(), os.geteuid()}:  # there are no uids on Windows
         return Peer("ours")
     return Peer("unknown") if owner.uid == 0 else Peer("stranger", owner.uid)
 
@@ -103,7 +104,7 @@ def _ask_kernel(family: int, here: tuple[str, int], there: tuple[str, int]) -> _
     pair = _PAIR.pack(here[1], there[1], _packed(family, here[0]), _packed(family, there[0]))
     body = _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, _ANY_COOKIE) + pair + _REST.pack(0, *[_ANY_COOKIE] * 2)
     header = _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG) as netlink:
+    with socket.socket(_AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(_TIMEOUT)
         netlink.sendto(header + body, (0, 0))
         answer = netlink.recv(8192)

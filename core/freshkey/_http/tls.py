@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,7 @@ _OLD_TLS: Final = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSI
 """OpenSSL's reasons for a version mismatch: detected locally, or reported by the server."""
 
 _MAX_CAUSES: Final = 20
+_SERVERS: Final = ssl.Purpose.SERVER_AUTH
 
 
 def tls_context(*, authorities: bool = True) -> ssl.SSLContext:
@@ -43,9 +46,23 @@ def tls_context(*, authorities: bool = True) -> ssl.SSLContext:
     elif authorities:
         import certifi  # a dependency of httpx; on some systems OpenSSL finds no authorities
 
-        context.load_default_certs()
+        _load_system_authorities(context)
         context.load_verify_locations(certifi.where())
     return context
+
+
+def _load_system_authorities(context: ssl.SSLContext) -> None:
+    if sys.platform == "win32":
+        # Not load_default_certs: one damaged certificate in the stores of Windows would make all of it fail.
+        for store in ("CA", "ROOT"):
+            with suppress(PermissionError):
+                for certificate, encoding, trusted_for in ssl.enum_certificates(store):
+                    if encoding == "x509_asn" and (trusted_for is True or _SERVERS.oid in (trusted_for or ())):
+                        with suppress(ssl.SSLError):
+                            context.load_verify_locations(cadata=certificate)
+        context.set_default_verify_paths()
+    else:
+        context.load_default_certs()
 
 
 def tls_failure(error: object, server: str, hint: str) -> TransientError | None:

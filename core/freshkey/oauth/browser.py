@@ -22,6 +22,12 @@ from freshkey.oauth.browser_variable import browser_commands
 _SECONDS_TO_FAIL: Final = 1.0
 """A browser that is still running after this many seconds counts as opened."""
 
+# Not `os.startfile`: the browser would have our environment and our working directory.
+# See docs/decisions.md, "On Windows, a program of its own opens the browser".
+_ARGUMENTS: Final = ("url.dll,FileProtocolHandler",) if sys.platform == "win32" else ()
+_MAX_PATH: Final = 260
+_STDERR: Final = 2
+
 # Upper-case escapes only, as urllib writes them: some launchers expand "%action" and "%s" in their arguments.
 _SAFE: Final = re.compile(r"https?://(?:[0-9A-Za-z._~:/?&=+,;@!*()\[\]-]|%[0-9A-F]{2})+")
 
@@ -77,13 +83,7 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     if any(_run(command, environ) for command in browser_commands(url, environ)):
         return True
     program = _desktop_program(environ)
-    if program is not None:
-        return _run([program, url], environ)
-    if sys.platform == "win32":
-        with suppress(OSError):
-            os.startfile(url)  # noqa: S606  without a shell on purpose; the URL was checked
-            return True
-    return False
+    return program is not None and _run([program, *_ARGUMENTS, url], environ)
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
@@ -93,6 +93,8 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
 
 
 def _desktop_program(environ: Mapping[str, str]) -> str | None:
+    if sys.platform == "win32":
+        return _launcher()
     if sys.platform == "darwin":
         return "/usr/bin/open"
     # Without a desktop, these would start a text browser in the terminal.
@@ -100,6 +102,17 @@ def _desktop_program(environ: Mapping[str, str]) -> str | None:
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
     return next(filter(None, (find_own_program(name, environ) for name in names)), None)
+
+
+if sys.platform == "win32":
+
+    def _launcher() -> str:
+        """Return the path of a program of Windows; it says itself where, as a project's .env can set ``SystemRoot``."""
+        import ctypes
+
+        buffer = ctypes.create_unicode_buffer(_MAX_PATH)
+        ctypes.windll.kernel32.GetSystemDirectoryW(buffer, _MAX_PATH)
+        return f"{buffer.value}\\rundll32.exe"
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:
@@ -111,7 +124,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
             env=environment,
             cwd=home_directory(),  # as other commands: the working directory may be a hostile checkout
             stdin=subprocess.DEVNULL,
-            stdout=2,  # by number, because an application may have replaced `sys.stderr`
+            stdout=_errors(),
             start_new_session=True,
         )
     except OSError:
@@ -121,3 +134,11 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     except subprocess.TimeoutExpired:
         threading.Thread(target=process.wait, name="freshkey-browser", daemon=True).start()
         return True
+
+
+def _errors() -> int:
+    """Return standard error by number, because an application may have replaced `sys.stderr`, if there is one."""
+    with suppress(OSError):  # a service has closed it
+        os.fstat(_STDERR)
+        return _STDERR
+    return subprocess.DEVNULL

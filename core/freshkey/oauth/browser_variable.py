@@ -39,11 +39,15 @@ _MAC_APPLICATIONS: Final = {
 }
 
 _SHELLS: Final = frozenset({"ash", "bash", "csh", "dash", "fish", "ksh", "mksh", "sh", "tcsh", "zsh"})
-_INTERPRETERS: Final = frozenset({"cmd", "command", "powershell", "pwsh", "ssh"})
-"""These, or the remote shell, parse their arguments as code again, and URLs contain ``&`` and ``;``."""
+_INTERPRETERS: Final = frozenset({"cmd", "command", "powershell", "pwsh", "ssh", "wsl", "wt"})
+"""These, or the shell at their other end, parse their arguments as code again, and URLs contain ``&`` and ``;``."""
+
+_BATCH_FILES: Final = (".bat", ".cmd")
+"""Windows starts ``cmd`` for these, which parses their arguments, however they are quoted."""
 
 _CODE_OPTION: Final = re.compile("-[A-Za-z]*c[A-Za-z]*|--command(?:=.*)?", re.DOTALL)
 _NO_CODE: Final = re.compile("[0-9A-Za-z_./:+=,()@%-]*")
+_WINDOWS_WORD: Final = re.compile(r'(?:[^\s"]|"[^"]*")+')
 
 
 def browser_commands(url: str, environ: Mapping[str, str], *, platform: str = sys.platform) -> Iterator[list[str]]:
@@ -71,7 +75,7 @@ def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) ->
         return None
     name, *arguments = words
     start = _start(name, environ, platform)
-    if start is None or _parses_arguments(name, arguments) or not all(map(_is_safe, arguments)):
+    if start is None or _parses_arguments(name, [*start, *arguments]) or not all(map(_is_safe, arguments)):
         return None
     if not are_own_arguments(name, arguments):
         return None
@@ -80,9 +84,9 @@ def _command(entry: str, url: str, environ: Mapping[str, str], platform: str) ->
 
 
 def _words(entry: str, platform: str) -> list[str]:
+    if platform == "win32":  # a backslash is part of a path there, and an apostrophe of a name
+        return [] if entry.count('"') % 2 else [word.replace('"', "") for word in _WINDOWS_WORD.findall(entry)]
     try:
-        if platform == "win32":  # a backslash is part of a path there
-            return [word.strip('"') for word in shlex.split(entry, posix=False)]
         return shlex.split(entry)
     except ValueError:  # unbalanced quotes
         return []
@@ -110,6 +114,8 @@ def _is_safe(word: str) -> bool:
 
 def _parses_arguments(name: str, arguments: list[str]) -> bool:
     # Any word can be the program: others such as ``env`` and ``nohup`` start what their arguments name.
-    programs = {PurePath(word.lower()).name.removesuffix(".exe") for word in (name, *arguments)}
+    # Windows ignores dots and spaces at the end of a name.
+    names = {PurePath(word.lower()).name.rstrip(". ") for word in (name, *arguments)}
+    programs = {one.removesuffix(".exe") for one in names}
     runs_code = programs & _SHELLS and any(map(_CODE_OPTION.fullmatch, arguments))
-    return bool(runs_code or programs & _INTERPRETERS)
+    return bool(runs_code or programs & _INTERPRETERS or any(one.endswith(_BATCH_FILES) for one in names))

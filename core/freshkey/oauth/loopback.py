@@ -47,6 +47,9 @@ _PATH: Final = re.compile(r"/[0-9A-Za-z._~!$&'()*+,;=:@%/-]*")
 _TICK: Final = 0.1
 _LINGER: Final = 1.0
 _PORTS_TO_TRY: Final = 16
+_TAKEN: Final = {errno.EADDRINUSE: "another program uses it"}
+if sys.platform == "win32":  # of a port that a program shares with no one, or that Windows keeps for itself
+    _TAKEN[errno.EACCES] = "another program uses it, or Windows has reserved it"
 _UNPROVEN_ERROR: Final = (
     "The browser came back with an error that does not belong to this sign-in for certain. If you declined, cancel "
     "the sign-in; otherwise, continue in the browser"
@@ -357,9 +360,10 @@ def _bind_fixed(host: str, port: int) -> list[socket.socket]:
     """Bind one port; another one would be of no use, because the server or a tunnel expects this one."""
     try:
         return _bind_same(_families(host), port)
-    except (OSError, OverflowError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        reason = "another program uses it" if taken else getattr(error, "strerror", None) or "not a valid port"
+    except OverflowError:
+        reason = "not a valid port"
+    except OSError as error:
+        reason = _TAKEN.get(error.errno or 0) or error.strerror or "refused by the operating system"
     raise TransientError(
         f"cannot open port {port} for the sign-in: {reason}",
         hint="Finish a sign-in that is still in progress, or close the program that uses the port; "

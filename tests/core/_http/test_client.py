@@ -13,7 +13,6 @@ import queue
 import re
 import socket
 import ssl
-import struct
 import threading
 import time
 import warnings
@@ -39,6 +38,7 @@ from freshkey.errors import (
 )
 from promises import proves
 from raises_code import raises_code
+from sockets import reset_on_close, stop_listening
 
 
 CANARY = "canary-5f1d0c9a7e"
@@ -93,7 +93,7 @@ def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> Iterator[Pl
         try:
             yield Place(listener.getsockname()[1], requests)
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            stop_listening(listener)
             thread.join()
 
 
@@ -116,7 +116,7 @@ def answer(*, status: str = "200 OK", headers: tuple[str, ...] = (), body: bytes
     return lambda connection: connection.sendall(head.encode() + body)
 
 
-def post(place: Place, *, deadline: float = 5.0, **options: Any) -> Response:
+def post(place: Place, *, deadline: float = 20.0, **options: Any) -> Response:
     request = form(place.url, {"refresh_token": CANARY}, {"Authorization": f"Bearer {CANARY}"})
     return send(request, deadline=deadline, allow_insecure_loopback=True, **options)
 
@@ -383,7 +383,7 @@ def test_running_out_of_threads_is_transient(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    reset_on_close(connection)
 
 
 def drip(prefix: bytes) -> Script:

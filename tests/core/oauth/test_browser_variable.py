@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import webbrowser
@@ -18,20 +19,32 @@ from promises import proves
 URL = "https://id.example.com/authorize?a=b&c=%20d;e=(f)*!"
 
 
-if sys.platform == "win32":
-    pytest.skip("the programs of these tests are scripts", allow_module_level=True)
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     for name in ("prog", "firefox", "google-chrome-stable", "my browser", "bash", "powershell.exe", "cmd.exe", "env"):
-        (tmp_path / name).touch(0o700)
+        program(tmp_path, name)
     return tmp_path
 
 
+def program(folder: Path, name: str) -> Path:
+    path = folder / name
+    if sys.platform == "win32" and not path.suffix:
+        path = path.with_suffix(".exe")
+    path.touch(0o700)
+    return path
+
+
 def commands(path: Path, value: str, platform: str = "linux") -> list[list[str]]:
+    """Return the commands of a value, with the names of the programs in `path` instead of their paths."""
     found = browser_commands(URL, {"BROWSER": value, "PATH": str(path)}, platform=platform)
-    return [[start.replace(f"{path}/", ""), *rest] for start, *rest in found]
+    return [[named(path, start), *rest] for start, *rest in found]
+
+
+def named(path: Path, start: str) -> str:
+    if not Path(start).is_relative_to(path):
+        return start
+    name = Path(start).name
+    return name.lower().removesuffix(".exe") if sys.platform == "win32" else name
 
 
 @pytest.mark.parametrize(
@@ -100,17 +113,21 @@ def test_one_command(path: Path, value: str, command: list[str]) -> None:
     ],
 )
 def test_no_command(path: Path, value: str) -> None:
-    (path / "PowerShell.exe").touch(0o700)
+    program(path, "PowerShell.exe")
 
     assert commands(path, value) == []
 
 
 def test_absolute_paths(path: Path) -> None:
-    assert commands(path, f"{path}/prog") == [["prog", URL]]
-    assert commands(path, f"{path}/my browser") == [["my browser", URL]]
-    assert commands(path, f"'{path}/my browser' %s") == [["my browser", URL]]
-    assert commands(path, f"{path}/missing %s:{path}/prog %s") == [["prog", URL]]
-    assert commands(path, f"{path}/cmd.exe") == []
+    def found(value: str) -> list[list[str]]:
+        return commands(path, value, sys.platform)
+
+    prog, spaced = program(path, "prog"), program(path, "my browser")
+    assert found(f"{prog}") == [["prog", URL]]
+    assert found(f"{spaced}") == [["my browser", URL]]
+    assert found(f'"{spaced}" --app=%s') == [["my browser", f"--app={URL}"]]
+    assert found(f"{path / 'missing'} %s{os.pathsep}{prog} %s") == [["prog", URL]]
+    assert found(f"{path / 'cmd.exe'}") == []
 
 
 def test_a_list_is_tried_in_order(path: Path) -> None:
@@ -128,6 +145,47 @@ def test_windows_lists_are_separated_by_semicolons(path: Path) -> None:
     assert commands(path, 'windows-default;"my browser" "%s"', "win32") == [["my browser", URL]]
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (r"prog C:\it's\profile %s", [r"C:\it's\profile", URL]),
+        (r'prog --profile="C:\my profile" --app="%s"', [r"--profile=C:\my profile", f"--app={URL}"]),
+        (r'"prog" "" %s', ["", URL]),
+        ('prog "unbalanced %s', None),
+        ('prog "x & %s"', None),
+    ],
+)
+def test_windows_words_have_backslashes_and_double_quotes(path: Path, value: str, words: list[str] | None) -> None:
+    assert commands(path, value, "win32") == ([] if words is None else [["prog", *words]])
+
+
+@proves("FLO-8")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{root}open.cmd",
+        "{root}OPEN.BAT",
+        "open %s",
+        "open.cmd %s",
+        "prog open.bat %s",
+        "prog {root}open.cmd. %s",
+        "wsl firefox",
+        "wt firefox %s",
+        "prog wsl.exe firefox %s",
+        "{root}cmd.exe. /c start %s",
+    ],
+)
+def test_nothing_that_cmd_or_another_shell_parses_is_started(
+    path: Path, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows starts cmd.exe for batch files, and it parses ``&``, ``%`` and ``^`` in arguments, quoted or not."""
+    monkeypatch.setenv("PATHEXT", ".EXE;.BAT;.CMD")
+    for name in ("open.cmd", "open.bat", "OPEN.BAT", "wsl.exe", "wsl", "wt.exe", "wt", "cmd.exe.", "open.cmd."):
+        program(path, name)
+
+    assert commands(path, value.format(root=f"{path}{os.sep}"), "win32") == []
+
+
 @given(value=st.text("prog firefox%s&:;'\"\\-c=x/$(`", max_size=40))
 def test_the_url_is_in_an_argument_without_spaces_or_quotes(
     tmp_path_factory: pytest.TempPathFactory, value: str
@@ -135,7 +193,7 @@ def test_the_url_is_in_an_argument_without_spaces_or_quotes(
     folder = tmp_path_factory.getbasetemp() / "browsers"
     folder.mkdir(exist_ok=True)
     for name in ("prog", "firefox"):
-        (folder / name).touch(0o700)
+        program(folder, name)
 
     for _, *arguments in browser_commands(URL, {"BROWSER": value, "PATH": str(folder)}):
         assert [word for word in arguments if URL in word]

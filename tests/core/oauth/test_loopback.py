@@ -18,6 +18,7 @@ from freshkey.oauth.callback import Unproven
 from freshkey.secret import Secret
 from promises import proves
 from raises_code import raises_code
+from sockets import reset_on_close
 
 
 STATE = "a-state-of-this-attempt"
@@ -278,7 +279,7 @@ def test_a_client_that_resets_does_not_stop_the_wait(listen: Listen) -> None:
     waiting = listen()
     for _ in range(5):
         with waiting.connect() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            reset_on_close(connection)
             connection.sendall(b"GET /")
 
     assert waiting.get(GOOD) == pages.RECEIVED

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -12,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from freshkey._http import peer
 from freshkey._http.peer import Kind, Peer
 from freshkey.errors import FreshkeyError, LoginRequired
 from freshkey.oauth import LoopbackListener, Server, loopback, pages
@@ -35,8 +39,7 @@ class Attempt:
             state=STATE,
             server=server,
             notice=self.told.append,
-            find_peer=self._find_peer,
-            **options,  # type: ignore[arg-type]
+            **{"find_peer": self._find_peer, **options},  # type: ignore[arg-type]
         )
         self.start = self.listener.start_at(TARGET)
         self.answer: Future[Secret | None] = Future()
@@ -315,3 +318,57 @@ def test_another_users_connections_do_not_push_out_the_users_own(begin: Begin, k
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert len(held) == loopback.MAX_CONNECTIONS - 1
     assert attempt.answer.result(10) == Secret("c0de")
+
+
+# --- another process, where the kernel names no one -----------------------------------------------------------------
+
+STRANGER = """
+import json, socket, sys
+statuses = []
+for host, port, target in json.loads(sys.argv[1]):
+    with socket.create_connection((host, port), timeout=30) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\\r\\nHost: {host}:{port}\\r\\n\\r\\n".encode())
+        statuses.append(int(connection.recv(65536).split()[1]))
+print(json.dumps(statuses))
+"""
+
+
+@pytest.fixture
+def nobody_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "linux":
+        monkeypatch.setattr(peer, "_owner", lambda _: None)
+
+
+def asked_by_another_process(*urls: str) -> list[int]:
+    """Have another process send requests, and return the status of each response."""
+    parts = [urlsplit(url) for url in urls]
+    targets = [(one.hostname, one.port, f"{one.path}?{one.query}".rstrip("?")) for one in parts]
+    command = [sys.executable, "-I", "-c", STRANGER, json.dumps(targets)]
+    return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)  # type: ignore[no-any-return]
+
+
+@proves("FLO-14")
+@pytest.mark.usefixtures("nobody_named")
+def test_another_process_without_the_cookie_neither_finishes_nor_ends_the_sign_in(begin: Begin) -> None:
+    attempt = begin(find_peer=peer.find_peer)
+    held = attempt.begin("unknown")
+    answers = [attempt.redirect(), attempt.redirect(f"error=access_denied&state={STATE}")]
+
+    assert asked_by_another_process(*answers, *[attempt.redirect("code=x&state=y")] * 70) == [403] * 72
+
+    assert not attempt.answer.done()
+    assert ["was not started in, and was refused" in notice for notice in attempt.told] == [True]
+    assert attempt.get(attempt.redirect(), "unknown", held) == pages.RECEIVED
+    assert attempt.answer.result(10) == Secret("c0de")
+
+
+@proves("FLO-14")
+@pytest.mark.usefixtures("nobody_named")
+def test_another_process_that_opens_the_start_address_ends_the_sign_in(begin: Begin) -> None:
+    attempt = begin(find_peer=peer.find_peer)
+    attempt.begin("unknown")
+
+    assert asked_by_another_process(attempt.start) == [403]
+
+    with raises_code(LoginRequired, "sign-in-opened-twice"):
+        attempt.answer.result(10)
