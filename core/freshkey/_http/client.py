@@ -13,6 +13,7 @@ import functools
 import logging
 import queue
 import socket
+import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -273,6 +274,8 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
         # The error is raised below, without context: the original one can quote a proxy's password.
         message = "cannot use the proxy or certificate settings in the environment"
         hint = "Check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        if sys.platform == "win32":
+            hint += ", and the proxy in the settings of Windows"
     raise ConfigurationError(message, hint=hint, code="invalid-network-settings")
 
 

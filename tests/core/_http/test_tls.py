@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,24 @@ def test_each_directory_of_authorities_is_loaded_by_itself(monkeypatch: pytest.M
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep)
     tls_context()
     assert loaded == []  # no authority is trusted, rather than others than those that were named
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows lists the certificates of its stores")
+def test_a_damaged_certificate_in_the_stores_of_windows_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = ssl.PEM_cert_to_DER_cert(Authority(tmp_path).file.read_text())
+    listed = [(b"damaged", "x509_asn", True), (authority, "x509_asn", {ssl.Purpose.SERVER_AUTH.oid})]
+    monkeypatch.setattr(ssl, "enum_certificates", lambda store: listed if store == "ROOT" else [])
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+
+    assert authority in tls_context().get_ca_certs(binary_form=True)
+
+
+def test_a_file_of_authorities_may_have_a_name_in_any_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Authority(tmp_path).file
+    certificate = ssl.PEM_cert_to_DER_cert(made.read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.rename(tmp_path / "Zertifikate für wörk.pem")))
+
+    assert tls_context().get_ca_certs(binary_form=True) == [certificate]
