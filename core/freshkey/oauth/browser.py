@@ -22,10 +22,6 @@ from freshkey.oauth.browser_variable import browser_commands
 _SECONDS_TO_FAIL: Final = 1.0
 """A browser that is still running after this many seconds counts as opened."""
 
-# Not `os.startfile`: the browser would have our environment and our working directory.
-# See docs/decisions.md, "On Windows, a program of its own opens the browser".
-_ARGUMENTS: Final = ("url.dll,FileProtocolHandler",) if sys.platform == "win32" else ()
-_MAX_PATH: Final = 260
 _STDERR: Final = 2
 
 # Upper-case escapes only, as urllib writes them: some launchers expand "%action" and "%s" in their arguments.
@@ -82,8 +78,14 @@ def open_browser(url: str, *, allow_insecure_loopback: bool = False, environ: Ma
     safe_url(url, allow_insecure_loopback=allow_insecure_loopback)
     if any(_run(command, environ) for command in browser_commands(url, environ)):
         return True
+    if sys.platform == "win32":
+        with suppress(OSError):
+            # No shell parses the checked URL. The browser gets our environment, but no working directory of a project.
+            os.startfile(url, cwd=home_directory())  # noqa: S606
+            return True
+        return False
     program = _desktop_program(environ)
-    return program is not None and _run([program, *_ARGUMENTS, url], environ)
+    return program is not None and _run([program, url], environ)
 
 
 def browser_program(environ: Mapping[str, str]) -> str | None:
@@ -94,7 +96,7 @@ def browser_program(environ: Mapping[str, str]) -> str | None:
 
 def _desktop_program(environ: Mapping[str, str]) -> str | None:
     if sys.platform == "win32":
-        return _launcher()
+        return None  # it opens URLs itself, see `open_browser`
     if sys.platform == "darwin":
         return "/usr/bin/open"
     # Without a desktop, these would start a text browser in the terminal.
@@ -102,17 +104,6 @@ def _desktop_program(environ: Mapping[str, str]) -> str | None:
         return None
     names = ("xdg-open", "wslview", "firefox", "chromium", "google-chrome")
     return next(filter(None, (find_own_program(name, environ) for name in names)), None)
-
-
-if sys.platform == "win32":
-
-    def _launcher() -> str:
-        """Return the path of a program of Windows; it says itself where, as a project's .env can set ``SystemRoot``."""
-        import ctypes
-
-        buffer = ctypes.create_unicode_buffer(_MAX_PATH)
-        ctypes.windll.kernel32.GetSystemDirectoryW(buffer, _MAX_PATH)
-        return f"{buffer.value}\\rundll32.exe"
 
 
 def _run(command: list[str], environ: Mapping[str, str]) -> bool:

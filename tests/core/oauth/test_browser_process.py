@@ -144,51 +144,23 @@ def test_a_script_of_the_project_is_not_started(browsers: Browsers, tmp_path: Pa
     assert not (tmp_path / "checkout" / "seen").exists()
 
 
-on_windows = pytest.mark.skipif(sys.platform != "win32", reason="the browser of Windows")
-
-KEY = r"Software\Classes\https\shell\open\command"
-
-
-@pytest.fixture
-def registered(browsers: Browsers) -> Iterator[None]:
-    """Make the browser written in Python the user's browser."""
-    if sys.platform != "win32":
-        pytest.skip("only Windows has a registry")
-    import winreg
-
-    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, KEY) as key:
-        winreg.SetValueEx(key, "", 0, winreg.REG_SZ, browsers.entry('"%1"'))
-    with winreg.CreateKey(winreg.HKEY_CURRENT_USER, r"Software\Classes\https") as key:
-        winreg.SetValueEx(key, "URL Protocol", 0, winreg.REG_SZ, "")
-    yield
-    winreg.DeleteKey(winreg.HKEY_CURRENT_USER, KEY)
-
-
-@proves("FLO-7", "LEK-4")
-@on_windows
-@pytest.mark.usefixtures("registered")
-def test_it_gets_the_url_and_neither_secrets_nor_the_project(browsers: Browsers, tmp_path: Path) -> None:
-    for name in ("rundll32.exe", "url.dll", "browser.py"):
-        (tmp_path / "checkout" / name).touch()
-    environ = browsers.environ(NIGHTLY_TOKEN="CANARY", DISPLAY=":0")
-
-    assert browser.open_browser(URL, environ=environ) is True
-
-    seen = browsers.seen()
-    assert seen["arguments"] == [URL]
-    assert "CANARY" not in str(seen["environ"])
-    assert not Path(seen["cwd"]).is_relative_to(tmp_path / "checkout")
-
-
-@on_windows
-def test_its_program_is_that_of_windows_whatever_the_variables_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows opens URLs itself")
+@pytest.mark.parametrize("works", [True, False])
+def test_windows_opens_the_url_itself_and_outside_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
 ) -> None:
-    for name in ("SystemRoot", "windir", "PATH"):
-        monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tmp_path)
+    opened: list[tuple[str, Path]] = []
 
-    found = browser.browser_program({"SystemRoot": str(tmp_path), "DISPLAY": ":0", "PATH": str(tmp_path)})
+    def start(url: str, *, cwd: Path) -> None:
+        opened.append((url, cwd))
+        if not works:
+            raise OSError
 
-    assert found is not None
-    assert Path(found).is_file()
-    assert Path(found).parts[1:] == ("windows", "system32", "rundll32.exe")
+    monkeypatch.setattr(os, "startfile", start, raising=False)
+
+    assert browser.open_browser(URL, environ={"DISPLAY": ":0", "PATH": str(tmp_path)}) is works
+    ((url, folder),) = opened
+    assert url == URL
+    assert not folder.is_relative_to(tmp_path)
