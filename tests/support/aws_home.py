@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import stat
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 from loopback_server import Exchange, LoopbackServer
+
+
+PROGRAM: Final = Path(sys.executable).name if sys.platform == "win32" else "print-credentials"
+"""The name of a program of `AwsHome` in messages; Windows does not read which interpreter a script names."""
 
 
 class AwsHome:
@@ -34,12 +40,17 @@ class AwsHome:
     def credentials(self, text: str) -> None:
         self.credentials_file.write_text(text, "utf-8")
 
-    def process(self, script: str) -> str:
-        """Write a Python program, and return its value for ``credential_process``."""
+    def program(self, script: str) -> list[str]:
+        """Write a Python program, and return the command that runs it."""
         path = self.directory / "print-credentials"
         path.write_text(f"#!{sys.executable}\n{script}\n", "utf-8")
         path.chmod(stat.S_IRWXU)
-        return shlex.quote(str(path))
+        return [sys.executable, str(path)] if sys.platform == "win32" else [str(path)]
+
+    def process(self, script: str) -> str:
+        """Write a Python program, and return its value for ``credential_process``."""
+        command = self.program(script)
+        return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
     def rotating_process(self, secret: str, *, seconds: int, access_key_id: str = "") -> str:
         """Return a program that prints another session token each time, valid for this many seconds."""

@@ -235,4 +235,5 @@ class CredentialProcess:
 
 def _is_export_of(profile: str, argv: Sequence[str]) -> bool:
     """Return whether a command line, as in ``~/.aws/config``, is ``freshkey export`` of a profile."""
-    return "freshkey" in {Path(word).stem for word in argv[:3]} and "export" in argv and profile in argv
+    # Lowercase, because Windows also finds FRESHKEY.EXE.
+    return "freshkey" in {Path(word).stem.lower() for word in argv[:3]} and "export" in argv and profile in argv

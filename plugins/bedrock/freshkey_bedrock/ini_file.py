@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import configparser
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,16 @@ def decoded(content: bytes) -> str:
     return content.decode(encoding)
 
 
+def _of_aws(content: bytes) -> str:
+    """Return the text of a shared file."""
+    try:
+        return decoded(content)
+    except UnicodeDecodeError:
+        if sys.platform != "win32":
+            raise
+        return content.decode("mbcs")  # what the AWS CLI writes there, and botocore reads: the ANSI code page
+
+
 def parse(content: bytes, path: Path) -> Sections:
     """Return the sections of a file.
 
@@ -53,7 +64,7 @@ def parse(content: bytes, path: Path) -> Sections:
         ConfigurationError: It is malformed. The message has the line and the name, but never a value: it may be a key.
     """
     try:
-        text = decoded(content)
+        text = _of_aws(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise malformed(path, line, "it is not UTF-8 text", "Save the file as UTF-8") from None

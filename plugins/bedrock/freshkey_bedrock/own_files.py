@@ -6,6 +6,7 @@ See docs/decisions.md, "What a variable names inside a project is the project's"
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,8 @@ _OTHERS: Final = {
     "AWS_SSO_CACHE_DIRECTORY": "~/.aws/sso/cache",
 }
 """What else botocore and the AWS CLI open, by variable, with its usual place."""
+
+_HOME: Final = "USERPROFILE" if sys.platform == "win32" else "HOME"
 
 MAX_LIST: Final = 16 * 1024
 """Longest value in characters of a variable that names files or servers."""
@@ -52,7 +55,7 @@ def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> Non
         if len(environ.get(variable, "")) > MAX_LIST:  # botocore would expand it, in a time that grows with its square
             raise wrong_path(variable, f"is longer than {MAX_LIST} characters")
     for variable, path in _named(environ):
-        profile.ensure_own(variable if environ.get(variable) else "HOME", path)
+        profile.ensure_own(variable if environ.get(variable) else _HOME, path)
 
 
 def ensure_https(url: str) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import Command, Secret, file_version, without_project_path
 from freshkey_bedrock.cli_caches import cache_files
 from freshkey_bedrock.shared_config import config_file, credentials_file, read_files, source_chain
+
+
+_WINDOWS_WORD: Final = re.compile(r'(?:[^ \t"]|"[^"]*(?:"|$))+')
 
 
 def of_environment(environ: Mapping[str, str] = os.environ) -> str:
@@ -52,6 +58,8 @@ def of_command(command: Command, environ: Mapping[str, str] = os.environ) -> str
 
 def _argv(command_line: str) -> list[str]:
     """Return a command line as botocore splits it, or at its spaces if it is malformed."""
+    if sys.platform == "win32":  # only double quotes quote there, and a backslash separates the parts of a path
+        return [word.replace('"', "") for word in _WINDOWS_WORD.findall(command_line)]
     try:
         return shlex.split(command_line)
     except ValueError:

@@ -47,6 +47,8 @@ PROFILE_FILE: Final = "credentials-file"
 NAMED_FILE: Final = "adc-file"
 GCLOUD_FILE: Final = "adc-gcloud"
 
+_HOME: Final = "USERPROFILE" if sys.platform == "win32" else "HOME"
+
 _GCLOUD_COMMAND: Final = "gcloud auth application-default login"
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -95,10 +97,11 @@ def gcloud_file(environ: Mapping[str, str]) -> Path | None:
     name = "application_default_credentials.json"
     if chosen := environ.get(GCLOUD_VARIABLE):
         return Path(chosen) / name
-    if sys.platform == "win32":
-        roaming = environ.get("APPDATA")
-        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "gcloud" / name
     try:
+        if sys.platform == "win32":
+            # Without APPDATA, Google's tools use the root of the drive, where every user may create folders.
+            roaming = environ.get("APPDATA")
+            return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "gcloud" / name
         return Path.home() / ".config" / "gcloud" / name
     except RuntimeError:
         return None
@@ -217,7 +220,7 @@ def _ensure_own_program(info: Mapping[str, Any], path: Path, profile: Profile) -
 def _named_by(source_id: str, environ: Mapping[str, str]) -> str:
     """Return the variable that decides where a source's file is."""
     names = (CREDENTIALS_VARIABLE,) if source_id == NAMED_FILE else (GCLOUD_VARIABLE, "APPDATA")
-    return next((name for name in names if environ.get(name)), "HOME")
+    return next((name for name in names if environ.get(name)), _HOME)
 
 
 def _is_rewritable(path: Path) -> bool:

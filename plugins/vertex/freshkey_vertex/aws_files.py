@@ -6,6 +6,7 @@ import configparser
 import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -121,7 +122,7 @@ def _path(written: object) -> Path:
 def _text(path: Path) -> str:
     try:
         data = without_byte_order_mark(read_bounded(path, _MAX_FILE))
-        return data.decode().replace("\r\n", "\n").replace("\r", "\n")
+        return _decoded(data).replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, NotRegularError):
         return ""  # for botocore too
     except TooLongError:
@@ -129,6 +130,15 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError:
         what = "it is not UTF-8 text"
     raise _malformed(path, None, what)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        if sys.platform != "win32":
+            raise
+        return data.decode("mbcs")  # what the AWS CLI writes there, and botocore reads: the ANSI code page
 
 
 def _sections(text: str, path: Path) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ See docs/decisions.md, "What a variable names inside a project is the project's"
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ _PATHS: Final = {
 """What botocore opens, by variable, with its usual place."""
 
 _MAX_VALUE: Final = 16 * 1024
+
+_HOME: Final = "USERPROFILE" if sys.platform == "win32" else "HOME"
 
 VARIABLES: Final = (
     *_PATHS,
@@ -53,7 +56,7 @@ def ensure_own(profile: Profile, environ: Mapping[str, str] = os.environ) -> Non
             message = f"the value of {variable} is longer than {_MAX_VALUE} characters"
             raise ConfigurationError(message, hint=f"Correct {variable}", code="vertex-no-identity-token")
     for variable, path in _named(environ):
-        profile.ensure_own(variable if environ.get(variable) else "HOME", path)
+        profile.ensure_own(variable if environ.get(variable) else _HOME, path)
 
 
 def ensure_https(url: str) -> None:

@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ _SESSIONS: Final = {"": "~/.aws/sso/cache", "AWS_LOGIN_CACHE_DIRECTORY": "~/.aws
 _NAMING: Final = re.compile(
     rb"^[ \t]*+(?:credential_process|web_identity_token_file)[ \t]*+[=:][ \t]*+(.+)$", re.MULTILINE
 )
+_WINDOWS_WORD: Final = re.compile(r'(?:[^ \t\r"]|"[^"]*(?:"|$))+')
 _MAX_FILE: Final = 1 << 20
 _MAX_PATH: Final = 4096
 """Characters (PATH_MAX of Linux); the time to expand a path grows with the square of its length."""
@@ -60,7 +62,7 @@ def _of_source(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     executable = source.get("executable")
     if isinstance(executable, dict):
         allowed = environ.get(EXECUTABLE_VARIABLE) == "1"
-        return f"{allowed} {file_version(*_programs(str(executable.get('command') or '')))}"
+        return f"{allowed} {file_version(*_programs(str(executable.get('command') or ''), _words))}"
     file = source.get("file")
     return file_version(Path(file)) if isinstance(file, str) else ""
 
@@ -70,7 +72,7 @@ def _of_aws(environ: Mapping[str, str]) -> str:
     files = [_expanded(environ.get(name) or usual) for name, usual in AWS_FILES.items()]
     for content in [_read(path, _MAX_FILE) for path in files]:
         for line in _NAMING.findall(content):
-            files += _programs(line.decode("utf-8", "replace"))
+            files += _programs(line.decode("utf-8", "replace"), _words_of_aws)
     files += [Path(value) for name, value in named.items() if name.endswith("TOKEN_FILE")]
     for name, usual in _SESSIONS.items():
         files += _sessions(_expanded(environ.get(name) or usual))
@@ -78,12 +80,24 @@ def _of_aws(environ: Mapping[str, str]) -> str:
     return f"{Secret(text).fingerprint()} {file_version(*files)}"
 
 
-def _programs(command: str) -> Iterator[Path]:
-    """Yield the files that a command line names: the program, and scripts among its arguments."""
+def _words(command: str) -> list[str]:
+    """Return a command line as google-auth splits it, on Windows as well, or at its spaces if it is malformed."""
     try:
-        argv = shlex.split(command)
+        return shlex.split(command)
     except ValueError:
-        argv = command.split()
+        return command.split()
+
+
+def _words_of_aws(command: str) -> list[str]:
+    """Return a command line as botocore splits it."""
+    if sys.platform == "win32":  # only double quotes quote there, and a backslash separates the parts of a path
+        return [word.replace('"', "") for word in _WINDOWS_WORD.findall(command)]
+    return _words(command)
+
+
+def _programs(command: str, words: Callable[[str], list[str]]) -> Iterator[Path]:
+    """Yield the files that a command line names: the program, and scripts among its arguments."""
+    argv = words(command)
     if argv:
         yield Path(shutil.which(argv[0], path=without_project_path(os.environ).get("PATH")) or argv[0])
     yield from (path for path in map(Path, argv[1:]) if path.is_absolute())

@@ -32,8 +32,10 @@ def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsHom
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     home = AwsHome(tmp_path / "aws")
-    for name, value in {**home.variables, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}.items():
+    for name, value in {**home.variables, "AWS_EC2_METADATA_DISABLED": "true"}.items():
         monkeypatch.setenv(name, value)
+    for name in ("HOME", "USERPROFILE"):  # the second one on Windows
+        monkeypatch.setenv(name, str(tmp_path))
     # botocore computes these from the home directory when it is imported.
     cache = str(tmp_path / ".aws" / "sso" / "cache")
     for place in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):

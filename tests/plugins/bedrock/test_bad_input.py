@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 import traceback
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_home import AwsHome, Metadata
+from aws_home import PROGRAM, AwsHome, Metadata
 from counterparts.moto import REGION, Moto
 from freshkey import Keeper
 from freshkey.clock import SYSTEM
@@ -216,7 +217,7 @@ CASES: dict[str, Case] = {
         ProtocolError,
         "invalid-command-output",
         "Version 2",
-        "print-credentials",
+        PROGRAM,
         arrange=prints({**GOOD, "Version": 2}),
     ),
     "no version": Case(
@@ -251,13 +252,11 @@ CASES: dict[str, Case] = {
     "expired when printed": Case(
         LoginRequired,
         "command-output-expired",
-        "the credential process 'print-credentials'",
+        f"the credential process {PROGRAM!r}",
         arrange=prints({**GOOD, "SessionToken": "t", "Expiration": "2020-01-01T00:00:00Z"}),
     ),
-    "nothing printed": Case(ProtocolError, "invalid-command-output", "print-credentials", arrange=prints("")),
-    "exit status 1": Case(
-        TransientError, "command-failed", "status 1", "print-credentials", arrange=prints(GOOD, status=1)
-    ),
+    "nothing printed": Case(ProtocolError, "invalid-command-output", PROGRAM, arrange=prints("")),
+    "exit status 1": Case(TransientError, "command-failed", "status 1", PROGRAM, arrange=prints(GOOD, status=1)),
     "a gigabyte": Case(
         ProtocolError,
         "invalid-command-output",
@@ -267,7 +266,7 @@ CASES: dict[str, Case] = {
     "a process that hangs": Case(
         TransientError,
         "command-timed-out",
-        "'print-credentials'",
+        repr(PROGRAM),
         arrange=program("import time\ntime.sleep(600)"),
         settings={"deadline": 5},
     ),
@@ -308,7 +307,7 @@ CASES: dict[str, Case] = {
     "a role of a profile whose process hangs": Case(
         TransientError,
         "command-timed-out",
-        "'print-credentials'",
+        repr(PROGRAM),
         arrange=lambda home, _: home.config(
             f"[profile team]\n{ROLE}source_profile = b\n"
             f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
@@ -421,7 +420,7 @@ CASES: dict[str, Case] = {
         "bedrock-invalid-aws-config",
         "credential_process of AWS profile 'base' has a quote that is not closed",
         arrange=config(
-            f"[profile team]\n{ROLE}source_profile = base\n[profile base]\ncredential_process = /bin/echo '{CANARY}\n"
+            f'[profile team]\n{ROLE}source_profile = base\n[profile base]\ncredential_process = /bin/echo "{CANARY}\n'
         ),
         settings=TEAM,
     ),
@@ -564,7 +563,7 @@ def test_malformed_keys_in_aws_files_are_refused(
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("start", ["/opt/venv/bin/freshkey", "python3 -m freshkey", "C:/venv/Scripts/freshkey.exe"])
+@pytest.mark.parametrize("start", ["/opt/venv/bin/freshkey", "python3 -m freshkey", "C:/venv/Scripts/FreshKey.exe"])
 def test_credential_process_that_runs_freshkey_for_the_same_profile_is_not_started(
     make_keeper: Callable[..., Keeper], aws_home: AwsHome, start: str
 ) -> None:
@@ -576,11 +575,12 @@ def test_credential_process_that_runs_freshkey_for_the_same_profile_is_not_start
 
 
 def test_credential_process_may_run_freshkey_for_another_profile(
-    make_keeper: Callable[..., Keeper], aws_home: AwsHome, tmp_path: Path
+    make_keeper: Callable[..., Keeper], aws_home: AwsHome
 ) -> None:
     program = aws_home.rotating_process("whatever", seconds=3600)
-    (tmp_path / "freshkey").symlink_to(program)
-    aws_home.config(f"[default]\ncredential_process = {tmp_path}/freshkey export people\n")
+    shutil.copy2(aws_home.directory / "print-credentials", aws_home.directory / "freshkey")
+    program = program.replace("print-credentials", "freshkey")
+    aws_home.config(f"[default]\ncredential_process = {program} export people\n")
     assert make_keeper().get("work").environment()["AWS_ACCESS_KEY_ID"] == "ASIARUN1"
 
 

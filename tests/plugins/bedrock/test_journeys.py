@@ -36,7 +36,7 @@ from waiting import until
 pytestmark = pytest.mark.counterpart
 
 HOUR = 3600.0
-PASSED_ON = ("AWS_", "HOME", "PATH", "FRESHKEY_", "LANG")
+PASSED_ON = ("AWS_", "HOME", "PATH", "FRESHKEY_", "LANG", "USERPROFILE", "SYSTEMROOT", "TEMP", "TMP", "APPDATA")
 
 
 @frozen(kw_only=True)

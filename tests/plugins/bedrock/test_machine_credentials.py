@@ -149,8 +149,7 @@ def test_sign_in_with_another_tool_is_not_prevented(
     writes = (
         f"open({str(aws_home.credentials_file)!r}, 'w').write('[team]\\naws_access_key_id=A\\naws_secret_access_key=s')"
     )
-    command = aws_home.process(writes).strip("'")
-    credential = make_keeper(auth_refresh=[command]).get("work")
+    credential = make_keeper(auth_refresh=aws_home.program(writes)).get("work")
     assert credential.environment()["AWS_ACCESS_KEY_ID"] == "A"
 
 

@@ -264,7 +264,7 @@ def test_sign_in_with_the_tool_of_a_credential_process_ends_the_pause(
 def test_helper_may_name_the_end_differently(make_keeper: MakeKeeper, aws_home: AwsHome) -> None:
     printed = f'\ufeff{{"Credentials": {{"AccessKeyId": "A", "SecretAccessKey": "s", "Expiry": "{PAST}"}}}}'
     script = f"import sys; sys.stdout.buffer.write({printed.encode()!r})"
-    keeper = make_keeper(credential_export=[aws_home.process(script).strip("'")])
+    keeper = make_keeper(credential_export=aws_home.program(script))
     with raises_code(LoginRequired, "command-output-expired"):
         keeper.get("work")
 

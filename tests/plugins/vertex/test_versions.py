@@ -23,7 +23,8 @@ AWS = {"environment_id": "aws1"}
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HOME", "USERPROFILE"):  # the second one on Windows
+        monkeypatch.setenv(name, str(tmp_path))
     (tmp_path / ".aws/sso/cache").mkdir(parents=True)
     return tmp_path
 

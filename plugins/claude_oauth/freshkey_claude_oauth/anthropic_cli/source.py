@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from attrs import evolve
@@ -21,6 +22,11 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 RECHECK_INTERVAL: Final = 60.0
 """Seconds after which the file is read again if it does not say when its token expires."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What `datetime.fromtimestamp` counts from, which raises an `OSError` on Windows for what is after the year 3000."""
+
+_HOME: Final = "USERPROFILE" if sys.platform == "win32" else "HOME"
 
 
 def detect(source_id: str, profile: Profile) -> Detected | None:
@@ -63,7 +69,7 @@ def _expires_at(found: CliProfile) -> datetime | None:
     if found.federation or found.client_id:
         return None  # it is renewed
     expires_at = read_tokens(found).expires_at
-    return None if expires_at is None else datetime.fromtimestamp(expires_at, UTC)
+    return None if expires_at is None else _EPOCH + timedelta(seconds=expires_at)
 
 
 def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None, clock: Clock = SYSTEM) -> ClaudeToken:
@@ -111,7 +117,7 @@ def _ensure_own(profile: Profile, cli_profile: CliProfile, environ: Mapping[str,
     Raises:
         TrustNeeded: One is in the current project.
     """
-    named_by = next((name for name in ("ANTHROPIC_CONFIG_DIR", "APPDATA") if environ.get(name)), "HOME")
+    named_by = next((name for name in ("ANTHROPIC_CONFIG_DIR", "APPDATA") if environ.get(name)), _HOME)
     paths = [cli_profile.path, cli_profile.path.parent.parent / "active_config", cli_profile.credentials]
     for path in paths[: 2 if cli_profile.federation else 3]:
         profile.ensure_own(named_by, path)
@@ -137,7 +143,7 @@ def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, settings: Claude
     """Return the token in the file: without a client ID, another program renews it, and freshkey only reads it."""
     left = tokens.seconds_left(clock.now().wall)
     if left is not None and left <= 0:
-        when = datetime.fromtimestamp(tokens.expires_at or 0, UTC)
+        when = _EPOCH + timedelta(seconds=tokens.expires_at or 0)
         message = f"the token expired at {when:%Y-%m-%d %H:%M:%S} UTC; the program that renews it has not done so yet"
         raise TransientError(
             cli_profile.about(message),
