@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import stat
-import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -14,6 +11,7 @@ from types import TracebackType
 from typing import Final
 
 from loopback_server import Exchange, LoopbackServer
+from python_program import command_line, written_program
 
 
 PROGRAM: Final = Path(sys.executable).name if sys.platform == "win32" else "print-credentials"
@@ -42,15 +40,11 @@ class AwsHome:
 
     def program(self, script: str) -> list[str]:
         """Write a Python program, and return the command that runs it."""
-        path = self.directory / "print-credentials"
-        path.write_text(f"#!{sys.executable}\n{script}\n", "utf-8")
-        path.chmod(stat.S_IRWXU)
-        return [sys.executable, str(path)] if sys.platform == "win32" else [str(path)]
+        return written_program(self.directory / "print-credentials", script)
 
     def process(self, script: str) -> str:
         """Write a Python program, and return its value for ``credential_process``."""
-        command = self.program(script)
-        return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+        return command_line(self.program(script))
 
     def rotating_process(self, secret: str, *, seconds: int, access_key_id: str = "") -> str:
         """Return a program that prints another session token each time, valid for this many seconds."""

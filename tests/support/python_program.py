@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,18 @@ def modules_after(program: str, *arguments: str) -> set[str]:
     """Run a program and return the names of the modules it has loaded."""
     ending = "\nimport json as _json, sys as _sys\nprint(_json.dumps(sorted(_sys.modules)))"
     return set(json.loads(output_of(program + ending, *arguments).splitlines()[-1]))
+
+
+def written_program(path: Path, source: str) -> list[str]:
+    """Write a Python program to a file, and return the command that runs it; Windows reads no ``#!`` line."""
+    path.write_text(f"#!{sys.executable}\n{source}\n", "utf-8")
+    path.chmod(0o700)
+    return [sys.executable, str(path)] if sys.platform == "win32" else [str(path)]
+
+
+def command_line(argv: list[str]) -> str:
+    """Return a command as one text, as the system's tools split it."""
+    return subprocess.list2cmdline(argv) if sys.platform == "win32" else shlex.join(argv)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from freshkey.plugin import (
     shown_path,
 )
 from freshkey_vertex import aws_own, metadata
+from freshkey_vertex.command_words import of_google
 from freshkey_vertex.credentials_file import LINK_LOCAL_HOSTS, CredentialsFile, Unloadable, read_file, uses_aws
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import shown_text
@@ -204,14 +205,14 @@ def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFi
 def _ensure_own_program(info: Mapping[str, Any], path: Path, profile: Profile) -> None:
     """Check the project's files that the program of a federation file is, or that its arguments name.
 
-    google-auth splits the command at spaces and runs it in the working directory.
+    google-auth runs it in the working directory.
 
     Raises:
         TrustNeeded: The user has not trusted one in its current form.
         ConfigurationError: Another user can change one.
     """
     program = ((info.get("source_credentials") or info).get("credential_source") or {}).get("executable") or {}
-    words = str(program.get("command") or "").split()
+    words = of_google(str(program.get("command") or ""))
     if words:
         argv = tuple(os.path.abspath(word) if os.path.lexists(word) else word for word in words)  # noqa: PTH100
         ensure_unchanged(Command(argv=argv, ensure_own=profile.ensure_own, sources=(path,)))

@@ -12,6 +12,7 @@ from google.auth.exceptions import RefreshError
 from freshkey.errors import LoginRequired, found_here, frameless
 from freshkey.oauth import TRANSIENT_STATUSES, clean_code, shown_code
 from freshkey.plugin import checked_program, child_environment, without_project_path
+from freshkey_vertex.command_words import of_google
 from freshkey_vertex.subject_token import ensure_identity_token
 
 
@@ -28,6 +29,10 @@ class ProgramCredentials(pluggable.Credentials):
 
     _answer: object = None
 
+    def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401  google-auth's signature
+        super().__init__(*args, **named)  # type: ignore[no-untyped-call]
+        self._command = str(self._credential_source_executable_command)
+
     @frameless
     def retrieve_subject_token(self, request: Any) -> str:  # noqa: ANN401  google-auth's signature
         """Return what the program prints.
@@ -36,7 +41,9 @@ class ProgramCredentials(pluggable.Credentials):
             ConfigurationError: The program is missing, or another user can change it.
             LoginRequired: The program says that it has no identity token.
         """
-        checked_program(shlex.split(self._credential_source_executable_command))
+        argv = of_google(self._command)
+        # As it was found: on Windows, a name would be looked up in the working directory first, as by CreateProcess.
+        self._credential_source_executable_command = shlex.join([checked_program(argv), *argv[1:]])
         try:
             token: str = super().retrieve_subject_token(request)
         except RefreshError:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ from freshkey.plugin import (
     read_bounded,
     without_project_path,
 )
+from freshkey_vertex.command_words import of_aws, of_google
 from freshkey_vertex.credentials_file import EXECUTABLE_VARIABLE, MAX_BYTES, without_byte_order_mark
 
 
@@ -33,7 +32,6 @@ _SESSIONS: Final = {"": "~/.aws/sso/cache", "AWS_LOGIN_CACHE_DIRECTORY": "~/.aws
 _NAMING: Final = re.compile(
     rb"^[ \t]*+(?:credential_process|web_identity_token_file)[ \t]*+[=:][ \t]*+(.+)$", re.MULTILINE
 )
-_WINDOWS_WORD: Final = re.compile(r'(?:[^ \t\r"]|"[^"]*(?:"|$))+')
 _MAX_FILE: Final = 1 << 20
 _MAX_PATH: Final = 4096
 """Characters (PATH_MAX of Linux); the time to expand a path grows with the square of its length."""
@@ -62,7 +60,7 @@ def _of_source(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     executable = source.get("executable")
     if isinstance(executable, dict):
         allowed = environ.get(EXECUTABLE_VARIABLE) == "1"
-        return f"{allowed} {file_version(*_programs(str(executable.get('command') or ''), _words))}"
+        return f"{allowed} {file_version(*_programs(of_google(str(executable.get('command') or ''))))}"
     file = source.get("file")
     return file_version(Path(file)) if isinstance(file, str) else ""
 
@@ -72,7 +70,7 @@ def _of_aws(environ: Mapping[str, str]) -> str:
     files = [_expanded(environ.get(name) or usual) for name, usual in AWS_FILES.items()]
     for content in [_read(path, _MAX_FILE) for path in files]:
         for line in _NAMING.findall(content):
-            files += _programs(line.decode("utf-8", "replace"), _words_of_aws)
+            files += _programs(of_aws(line.decode("utf-8", "replace")))
     files += [Path(value) for name, value in named.items() if name.endswith("TOKEN_FILE")]
     for name, usual in _SESSIONS.items():
         files += _sessions(_expanded(environ.get(name) or usual))
@@ -80,24 +78,8 @@ def _of_aws(environ: Mapping[str, str]) -> str:
     return f"{Secret(text).fingerprint()} {file_version(*files)}"
 
 
-def _words(command: str) -> list[str]:
-    """Return a command line as google-auth splits it, on Windows as well, or at its spaces if it is malformed."""
-    try:
-        return shlex.split(command)
-    except ValueError:
-        return command.split()
-
-
-def _words_of_aws(command: str) -> list[str]:
-    """Return a command line as botocore splits it."""
-    if sys.platform == "win32":  # only double quotes quote there, and a backslash separates the parts of a path
-        return [word.replace('"', "") for word in _WINDOWS_WORD.findall(command)]
-    return _words(command)
-
-
-def _programs(command: str, words: Callable[[str], list[str]]) -> Iterator[Path]:
+def _programs(argv: list[str]) -> Iterator[Path]:
     """Yield the files that a command line names: the program, and scripts among its arguments."""
-    argv = words(command)
     if argv:
         yield Path(shutil.which(argv[0], path=without_project_path(os.environ).get("PATH")) or argv[0])
     yield from (path for path in map(Path, argv[1:]) if path.is_absolute())

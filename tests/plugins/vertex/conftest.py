@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setattr(env_token, "_first_seen", {})
     monkeypatch.setattr(metadata, "_answered", set())
+    if sys.platform == "win32":  # tests run Python as a program, which may be in the checkout: a project's program
+        monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -213,6 +214,7 @@ def test_end_in_a_variable(monkeypatch: pytest.MonkeyPatch, federated: Federated
     assert variable in caught.value.message
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the time zone of a process cannot be set")
 def test_end_of_awsume_is_in_local_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC-5")
     time.tzset()

@@ -86,6 +86,7 @@ def test_helper_command_of_the_default_profile_is_run(federated: Callable[..., s
     assert "AKIAHELPER" in federated()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts")
 def test_helper_command_gets_neither_what_unlocks_the_store_nor_programs_of_the_project(
     federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_helper_command_gets_neither_what_unlocks_the_store_nor_programs_of_the_
     assert not [line for line in inherited if line.startswith("FRESHKEY_PASSPHRASE")]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing on Windows")
 def test_helper_command_that_another_user_can_replace_is_not_run(federated: Callable[..., str], tmp_path: Path) -> None:
     """TRU-9: whoever can would run as the user."""
     program = tmp_path / "keys.sh"

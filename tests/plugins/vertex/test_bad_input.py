@@ -22,6 +22,7 @@ from freshkey_vertex.adc import detect
 from freshkey_vertex.credentials_file import MAX_BYTES, Unloadable
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem
+from python_program import command_line, written_program
 from raises_code import raises_code
 
 
@@ -393,19 +394,18 @@ def test_output_of_a_failing_program_is_not_quoted(
     refused: Refused, cloud: GoogleCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
-    program = tmp_path / "program"
-    program.write_text("#!/bin/sh\necho canary\nexit 1\n")
-    program.chmod(0o700)
-    source = {"executable": {"command": str(program)}}
+    command = written_program(tmp_path / "program", "print('canary')\nraise SystemExit(1)")
+    source = {"executable": {"command": command_line(command)}}
     assert "credential_source" in refused(cloud.external_account(source), ProviderRefused, "vertex-no-identity-token")
 
 
 def test_missing_identity_token(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
     source = {"file": str(tmp_path / "gone")}
     said = refused(cloud.external_account(source), ConfigurationError, "vertex-no-identity-token")
-    assert f"{tmp_path}/gone: No such file or directory" in said
+    assert f"{tmp_path / 'gone'}: No such file or directory" in said
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="FIFOs and devices are POSIX")
 def test_identity_token_that_is_not_a_regular_file(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -433,12 +433,14 @@ def test_source_unknown_to_google_auth(refused: Refused, cloud: GoogleCloud) -> 
 
 def test_client_certificate_is_not_supported(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+    if sys.platform != "win32":
+        os.mkfifo(pipe)
     for source in ({"use_default_certificate_config": True}, {"certificate_config_location": str(pipe)}):
         members = cloud.external_account({"certificate": source})
         assert "key.json: client certificates" in refused(members, ConfigurationError, "vertex-unsupported-credentials")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing on Windows")
 def test_file_without_read_permission(make_profile: MakeProfile, take: Take, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         path = tmp_path / "key.json"
@@ -452,9 +454,11 @@ def test_file_without_read_permission(make_profile: MakeProfile, take: Take, tmp
 
 
 def test_path_that_is_not_a_regular_file(make_profile: MakeProfile, take: Take, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    for path in (tmp_path, pipe):
+    places = [tmp_path]
+    if sys.platform != "win32":
+        places.append(tmp_path / "pipe")
+        os.mkfifo(places[-1])
+    for path in places:
         with raises_code(Unloadable, "vertex-invalid-credentials-file") as caught:
             take(make_profile(credentials_file=path), "credentials-file")
         assert str(path) in str(caught.value)

@@ -18,6 +18,7 @@ from freshkey._trust.project_files import trust_file
 from freshkey.model.credential import Credential
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud
+from python_program import command_line, written_program
 from waiting import until
 
 
@@ -169,12 +170,10 @@ def test_program_prints_the_identity_token_if_googles_variable_allows_it(
     cloud: GoogleCloud, write_file: WriteFile, configure: Callable[..., None], tmp_path: Path
 ) -> None:
     configure()
-    program = tmp_path / "print-token"
     answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
     text = json.dumps({**answer, "id_token": SUBJECT_TOKEN})
-    program.write_text(f"#!{sys.executable}\nprint({text!r})\n")
-    program.chmod(0o700)
-    path = str(write_file(cloud.external_account({"executable": {"command": str(program)}})))
+    command = command_line(written_program(tmp_path / "print-token", f"print({text!r})"))
+    path = str(write_file(cloud.external_account({"executable": {"command": command}})))
     refused = freshkey("token", "work", GOOGLE_APPLICATION_CREDENTIALS=path)
     assert refused.returncode != 0
     assert "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1" in refused.stderr
@@ -204,9 +203,9 @@ def test_program_of_the_project_prints_an_identity_token_only_as_it_was_trusted(
     monkeypatch.chdir(project)
     program = project / "print-token"
     answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
-    program.write_text(f"#!{sys.executable}\nprint({json.dumps({**answer, 'id_token': SUBJECT_TOKEN})!r})\n")
-    program.chmod(0o700)
-    path = str(write_file(cloud.external_account({"executable": {"command": f"{program} --jwt"}})))
+    text = json.dumps({**answer, "id_token": SUBJECT_TOKEN})
+    command = command_line([*written_program(program, f"print({text!r})"), "--jwt"])
+    path = str(write_file(cloud.external_account({"executable": {"command": command}})))
     variables = {"GOOGLE_APPLICATION_CREDENTIALS": path, "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES": "1"}
 
     refused = freshkey("token", "work", **variables, **fresh(tmp_path))
@@ -214,9 +213,10 @@ def test_program_of_the_project_prints_an_identity_token_only_as_it_was_trusted(
     assert "project-file-not-trusted" in refused.stderr
     trust_file(tmp_path / "fresh", program)
     assert freshkey("token", "work", **variables, **fresh(tmp_path)).returncode == 0
-    program.chmod(0o777)
-    assert "unsafe-program" in freshkey("token", "work", **variables, **fresh(tmp_path)).stderr
-    program.chmod(0o700)
+    if sys.platform != "win32":  # modes mean nothing there
+        program.chmod(0o777)
+        assert "unsafe-program" in freshkey("token", "work", **variables, **fresh(tmp_path)).stderr
+        program.chmod(0o700)
     program.write_text(program.read_text() + "# changed\n")
     assert "project-file-changed" in freshkey("token", "work", **variables, **fresh(tmp_path)).stderr
 
@@ -235,13 +235,13 @@ def test_gcloud_is_never_run_to_find_a_project(
 ) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
-    (folder / "gcloud").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
-    (folder / "gcloud").chmod(0o700)
+    command = written_program(folder / "gcloud", f"open({str(tmp_path / 'started')!r}, 'w')")
+    (folder / "gcloud.cmd").write_text(f"@{command_line(command)}\n", "utf-8")
     write_file(cloud.authorized_user(), "gcloud/application_default_credentials.json")
     configure()
     config = tmp_path / "config" / "config.toml"
     config.write_text(config.read_text().replace('project = "demo-project"\n', ""))
-    done = freshkey("token", "work", PATH=f"{folder}:{os.environ['PATH']}")
+    done = freshkey("token", "work", PATH=f"{folder}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode != 0
     assert "[vertex-no-project]" in done.stderr
     assert "GOOGLE_CLOUD_PROJECT" in done.stderr
@@ -304,10 +304,11 @@ def test_command_signs_in_again_with_gcloud_while_the_user_waits(
 ) -> None:
     good = write_file(cloud.authorized_user(), "good.json")
     expired = write_file(cloud.authorized_user(refresh_token="1//over"), "gcloud/application_default_credentials.json")
-    program = tmp_path / "sign-in"
-    program.write_text(f"#!/bin/sh\necho Visit https://accounts.google.com/ >&2\ncp {good} {expired}\n")
-    program.chmod(0o700)
-    configure(auth_refresh=[str(program)])
+    script = (
+        "import shutil, sys\nprint('Visit https://accounts.google.com/', file=sys.stderr)\n"
+        f"shutil.copy({str(good)!r}, {str(expired)!r})"
+    )
+    configure(auth_refresh=written_program(tmp_path / "sign-in", script))
     done = freshkey("token", "work")
     assert done.returncode == 0, done.stderr
     assert cloud.tokens[done.stdout.strip()].whose == "ada@example.com"

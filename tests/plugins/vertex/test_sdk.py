@@ -338,6 +338,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_child_forked_during_a_request_can_send_requests() -> None:
     done = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, timeout=100, check=False)
     assert done.stdout == "all children asked\n", done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import SUBJECT_TOKEN, GoogleCloud
+from python_program import command_line, written_program
 from raises_code import raises_code
 
 
@@ -129,16 +131,15 @@ def test_refusal_of_google_is_not_that_of_the_place(federated: Federated, cloud:
 def executed(federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that gets a token with a program that prints this."""
     monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
-    program = tmp_path / "program"
 
     def run(*, cached: dict[str, Any] | None = None, status: int = 0, **printed: Any) -> None:
-        program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps({'version': 1, **printed})}\nEND\nexit {status}\n")
-        program.chmod(0o700)
+        text = json.dumps({"version": 1, **printed})
+        command = written_program(tmp_path / "program", f"import sys\nprint({text!r})\nsys.exit({status})")
         more = {}
         if cached is not None:
             (tmp_path / "cached").write_text(json.dumps({"version": 1, **cached}))
             more = {"output_file": str(tmp_path / "cached")}
-        federated({"executable": {"command": str(program), **more}})
+        federated({"executable": {"command": command_line(command), **more}})
 
     return run
 
@@ -151,6 +152,7 @@ PRINTED = {
 }
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the programs are shell scripts; see the next test")
 def test_program_gets_neither_what_unlocks_the_store_nor_programs_of_the_project(
     federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,27 @@ def test_program_gets_neither_what_unlocks_the_store_nor_programs_of_the_project
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="CreateProcess looks into the working directory first")
+def test_program_in_the_working_directory_is_not_run_on_windows(
+    federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TRU-13: what runs is what was found on ``PATH``."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "checkout" / ".git").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "checkout")
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "checkout"), str(tmp_path / "bin"), os.environ["PATH"]]))
+    for folder in (tmp_path / "checkout", tmp_path / "bin"):
+        text = json.dumps({"version": 1, **PRINTED})
+        script = f"import pathlib\npathlib.Path({str(tmp_path / folder.name)!r} + '-ran').touch()\nprint({text!r})"
+        command = command_line(written_program(folder / "script", script))
+        (folder / "program.cmd").write_text(f"@{command}\n", "utf-8")
+    federated({"executable": {"command": "program"}})
+    assert (tmp_path / "bin-ran").exists()
+    assert not (tmp_path / "checkout-ran").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing on Windows")
 @pytest.mark.parametrize("command", ["{program}", "sh {program}", "../{name}"])
 def test_program_that_another_user_can_replace_is_not_run(
     federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str

@@ -13,6 +13,7 @@ from freshkey import Keeper
 from freshkey.errors import ConfigurationError, ProviderRefused
 from freshkey_vertex.versions import version_of
 from google_cloud import SUBJECT_TOKEN, GoogleCloud
+from python_program import command_line, written_program
 from raises_code import raises_code
 
 
@@ -54,14 +55,14 @@ def test_mended_program_is_run_at_once(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
-    script = write_file("exit 1\n", "program.sh")
-    path = write_file(cloud.external_account({"executable": {"command": f"sh {script}"}}))
+    script = tmp_path / "program"
+    command = command_line(written_program(script, "raise SystemExit(1)"))
+    path = write_file(cloud.external_account({"executable": {"command": command}}))
     held = keeper(credentials_file=str(path))
     with raises_code(ProviderRefused, "vertex-no-identity-token"):
         held.get("work")
     answer = {"version": 1, "success": True, "token_type": "urn:ietf:params:oauth:token-type:jwt"}
-    write_file({**answer, "id_token": SUBJECT_TOKEN}, "answer")
-    script.write_text(f"cat {tmp_path}/answer\n", "utf-8")
+    written_program(script, f"print({json.dumps({**answer, 'id_token': SUBJECT_TOKEN})!r})")
     assert held.get("work").headers()
 
 
@@ -70,7 +71,9 @@ def test_mended_program_is_run_at_once(
     [".aws/credentials", ".aws/config", ".aws/sso/cache/a.json", "token", "helper", "profile-token"],
 )
 def test_files_that_aws_keys_come_from_count(cloud: GoogleCloud, write_file: WriteFile, home: Path, name: str) -> None:
-    config = f"[default]\ncredential_process = sh {home}/helper\nweb_identity_token_file = {home}/profile-token\n"
+    config = (
+        f"[default]\ncredential_process = sh {home / 'helper'}\nweb_identity_token_file = {home / 'profile-token'}\n"
+    )
     (home / ".aws/config").write_text(config, "utf-8")
     path = write_file(cloud.external_account(AWS))
     environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(home / "token")}
