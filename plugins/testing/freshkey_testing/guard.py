@@ -18,7 +18,10 @@ _Watch = AbstractContextManager[Attempts]
 Rule = Callable[[str, tuple[object, ...]], str | None]
 
 _NETWORK: Final = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"}
-_PROCESSES: Final = {"subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "webbrowser.open"}
+_PROCESSES: Final = {
+    *("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec", "os.fork", "webbrowser.open"),
+    *("os.spawn", "os.startfile", "os.startfile/2", "_winapi.CreateProcess"),  # on Windows
+}
 _CHANGES: Final = {
     "os.mkdir",
     "os.remove",

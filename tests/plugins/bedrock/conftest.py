@@ -38,7 +38,8 @@ def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsHom
     for name in ("HOME", "USERPROFILE"):  # the second one on Windows
         monkeypatch.setenv(name, str(tmp_path))
     if sys.platform == "win32":  # tests run Python as a program, which may be in the checkout: a project's program
-        monkeypatch.chdir(tmp_path)
+        (tmp_path / "working").mkdir()
+        monkeypatch.chdir(tmp_path / "working")
     # botocore computes these from the home directory when it is imported.
     cache = str(tmp_path / ".aws" / "sso" / "cache")
     for place in ("botocore.credentials.SSOProvider", "botocore.tokens.SSOTokenProvider"):

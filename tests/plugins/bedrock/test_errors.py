@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from email.utils import formatdate
 from pathlib import Path
@@ -23,6 +24,7 @@ from freshkey_bedrock.errors import explained
 
 SIGN_IN = "bedrock-aws-sign-in-required"
 INVALID = "bedrock-invalid-aws-config"
+QUOTE = '"' if sys.platform == "win32" else "'"
 
 
 def answer(
@@ -307,7 +309,7 @@ def test_hint_omits_the_default_profile() -> None:
 
 def test_command_in_a_hint_is_quoted_for_the_shell() -> None:
     for error in (exceptions.SSOError(), exceptions.UnauthorizedSSOTokenError()):
-        assert explained(error, "my team; reboot").hint == "Run: aws sso login --profile 'my team; reboot'"
+        assert explained(error, "my team; reboot").hint == f"Run: aws sso login --profile {QUOTE}my team; reboot{QUOTE}"
 
 
 def test_circular_roles_name_source_profile() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,14 @@ def test_flaw_has_a_line_and_a_name(name: str, ending: str) -> None:
     assert SECRET.lower() not in str(caught.value).lower()
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has an ANSI code page")
+def test_text_may_be_in_the_ansi_code_page_on_windows() -> None:
+    """The AWS CLI writes it so, and a comment may have been typed in an old editor."""
+    text = b"[profile J\xf6rg]\nregion = a\n".decode("mbcs")
+    assert parse(b"# f\xfcr J\xf6rg\n[profile J\xf6rg]\r\nregion = a\r\n", PLACE) == {text[1:13]: {"region": "a"}}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, such text is in the ANSI code page")
 def test_text_that_is_not_utf_8_has_a_line() -> None:
     with raises_code(ConfigurationError, "bedrock-invalid-aws-config") as caught:
         parse(b"[default]\nregion = a\nname = J\xf6rg\n", PLACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -53,7 +54,7 @@ def test_overlooked_credentials_are_named(
     aws_home.credentials(text)
     with raises_code(LoginRequired, CODE) as caught:
         make_keeper(source=source).get("work")
-    assert fact in caught.value.message
+    assert fact in caught.value.message.replace(os.sep, "/")
     assert "Correct that" in str(caught.value.hint)
     assert "canary" not in str(caught.value)
 
@@ -65,7 +66,7 @@ def test_overlooked_credentials_in_the_config_file_are_named(
     aws_home.config(text)
     with raises_code(LoginRequired, CODE) as caught:
         make_keeper().get("work")
-    assert fact in caught.value.message
+    assert fact in caught.value.message.replace(os.sep, "/")
 
 
 @pytest.mark.parametrize("choose", [{"aws_profile": "team"}, {"source": "default-chain"}, {}])
@@ -99,7 +100,7 @@ def test_profile_that_does_not_exist_is_looked_for_under_similar_titles(
     aws_home.config(f"[{title}]\nregion = eu-west-1\n")
     with raises_code(ConfigurationError, "bedrock-unknown-aws-profile") as caught:
         make_keeper(aws_profile="team").get("work")
-    assert f"/aws/config has [{title}] instead of [{wanted}]" in caught.value.message
+    assert f"/aws/config has [{title}] instead of [{wanted}]" in caught.value.message.replace(os.sep, "/")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_keys_that_a_role_does_not_find_are_named(
     with pytest.raises(FreshkeyError) as caught:
         make_keeper(aws_profile="team").get("work")
     assert "base" in caught.value.message
-    assert fact in caught.value.message
+    assert fact in caught.value.message.replace(os.sep, "/")
 
 
 @pytest.mark.parametrize("name", ['"team"', "'team'", "team ", " team"])

@@ -28,7 +28,7 @@ CODE = "bedrock-invalid-aws-config"
         ('"~/aws/config"', "quotes"),
         ("'/home/me/config'", "quotes"),
         ("$NOWHERE_TO_BE_SET/config", "contains a variable that is not set"),
-        ("%USERPROFILE%/config", "variable"),
+        ("%NOWHERE_TO_BE_SET%/config", "variable"),
         ("~nobody-of-this-name/config", "~"),
         ("/home/me/config ", "space"),
         ("file:///home/me/config", "is a URL"),

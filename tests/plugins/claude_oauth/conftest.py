@@ -31,7 +31,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(tmp_path / "anthropic"))
     if sys.platform == "win32":  # tests run Python as a program, which may be in the checkout: a project's program
-        monkeypatch.chdir(tmp_path)
+        (tmp_path / "working").mkdir()
+        monkeypatch.chdir(tmp_path / "working")
 
 
 @pytest.fixture

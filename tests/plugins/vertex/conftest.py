@@ -41,7 +41,8 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(env_token, "_first_seen", {})
     monkeypatch.setattr(metadata, "_answered", set())
     if sys.platform == "win32":  # tests run Python as a program, which may be in the checkout: a project's program
-        monkeypatch.chdir(tmp_path)
+        (tmp_path / "working").mkdir()
+        monkeypatch.chdir(tmp_path / "working")
 
 
 @pytest.fixture

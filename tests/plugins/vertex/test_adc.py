@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from google.auth._cloud_sdk import get_application_default_credentials_path
 
 from freshkey import Keeper
 from freshkey._commands.command import Command
@@ -83,8 +84,17 @@ def test_version_changes_when_the_user_signs_in_again(
 
 def test_gcloud_file_is_where_google_auth_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert gcloud_file({"CLOUDSDK_CONFIG": "/etc/g"}) == Path("/etc/g/application_default_credentials.json")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert gcloud_file({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
+    for name in ("HOME", "USERPROFILE"):  # the second one on Windows
+        monkeypatch.setenv(name, str(tmp_path))
+    if sys.platform != "win32":
+        assert gcloud_file({}) == tmp_path / ".config/gcloud/application_default_credentials.json"
+        return
+    roaming = tmp_path / "Roaming"
+    monkeypatch.delenv("CLOUDSDK_CONFIG")
+    monkeypatch.setenv("APPDATA", str(roaming))
+    assert gcloud_file(os.environ) == Path(get_application_default_credentials_path())
+    # Google's tools would then use a folder in the root of the drive, which every user of the machine can create.
+    assert gcloud_file({}) == tmp_path / "AppData/Roaming/gcloud/application_default_credentials.json"
 
 
 def test_inaccessible_gcloud_directory_counts_as_empty(
@@ -107,7 +117,8 @@ def test_gcloud_directory_that_is_no_plausible_path_is_an_error(
 def test_user_without_a_home_directory_has_no_gcloud_file(
     make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CLOUDSDK_CONFIG")
+    for name in ("CLOUDSDK_CONFIG", "APPDATA"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", classmethod(_no_home))
     assert detect("adc-gcloud", make_profile()) is None
     with raises_code(LoginRequired, "vertex-no-credentials"):

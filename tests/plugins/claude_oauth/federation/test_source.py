@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,7 +252,10 @@ def test_identity_token_is_read_again_each_time(
     take(profile, source)
     environment.unlink()
     (environment.parent / "data").write_text("eyJhbGciOiJSUzI1NiJ9.second.c2ln")
-    environment.symlink_to("data")  # as Kubernetes projects tokens
+    if sys.platform == "win32":  # links need a privilege there
+        (environment.parent / "data").replace(environment)
+    else:
+        environment.symlink_to("data")  # as Kubernetes projects tokens
     server.trust("eyJhbGciOiJSUzI1NiJ9.second.c2ln")
     take(profile, source)
     assert json.loads(server.requests[-1].body)["assertion"] == "eyJhbGciOiJSUzI1NiJ9.second.c2ln"
@@ -420,11 +424,12 @@ def test_missing_or_irregular_token_file_is_named_immediately(
     with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
         take(profile, source)
     assert os.strerror(errno.ENOENT) in str(caught.value)
-    os.mkfifo(environment)
-    with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
-        take(profile, source)
-    assert str(environment) in str(caught.value)
-    environment.unlink()
+    if sys.platform != "win32":
+        os.mkfifo(environment)
+        with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
+            take(profile, source)
+        assert str(environment) in str(caught.value)
+        environment.unlink()
     environment.mkdir()
     with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
         take(profile, source)
