@@ -184,6 +184,7 @@ def test_program_in_the_working_directory_is_not_run_on_windows(
     monkeypatch.chdir(tmp_path / "checkout")
     monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "checkout"), str(tmp_path / "bin"), os.environ["PATH"]]))
+    monkeypatch.setenv("NoDefaultCurrentDirectoryInExePath", "1")  # or shutil.which stops at the checkout
     for folder in (tmp_path / "checkout", tmp_path / "bin"):
         text = json.dumps({"version": 1, **PRINTED})
         script = f"import pathlib\npathlib.Path({str(tmp_path / folder.name)!r} + '-ran').touch()\nprint({text!r})"
