@@ -33,6 +33,8 @@ _SPACE: Final = 0x20
 _PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"  # bracketed paste mode
 _BRACKETS_ON, _BRACKETS_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 
+_RESTORE_TIMEOUT: Final = 2.0
+
 _saved: dict[int, Callable[[], None]] = {}
 _saved_lock = threading.Lock()
 
@@ -130,12 +132,19 @@ class _Line:
 
 
 def restore() -> None:
-    """Restore the original settings of every terminal; harmless if repeated."""
-    with _saved_lock:
-        pending = list(_saved.values())
-        _saved.clear()
-    for give_back in pending:
-        give_back()
+    """Restore the original settings of every terminal; harmless if repeated.
+
+    Also waits for another thread that is restoring them: this process may end as soon as this returns. But not for
+    long, because a stopped terminal can make that thread wait forever.
+    """
+    held = _saved_lock.acquire(timeout=_RESTORE_TIMEOUT)
+    try:
+        while _saved:
+            _, give_back = _saved.popitem()
+            give_back()
+    finally:
+        if held:
+            _saved_lock.release()
 
 
 if sys.platform == "win32":
@@ -188,8 +197,8 @@ else:
         quiet[6][termios.VMIN], quiet[6][termios.VTIME] = 1, 0
         with _saved_lock:
             _saved[fd] = lambda: _give_back(fd, before)
-        termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
-        _mark_pastes(fd, _BRACKETS_ON)
+            termios.tcsetattr(fd, termios.TCSAFLUSH, quiet)
+            _mark_pastes(fd, _BRACKETS_ON)
         try:
             yield
         finally:

@@ -12,6 +12,7 @@ import pytest
 from freshkey.secret import Secret
 from freshkey_cli import hidden_input
 from promises import proves
+from waiting import PATIENCE
 
 
 if sys.platform == "win32":
@@ -231,3 +232,29 @@ def test_terminal_can_be_restored_from_another_thread(reading: Reading) -> None:
 
     assert termios.tcgetattr(reading.fd) == reading.before
     hidden_input.restore()
+
+
+def test_restoring_waits_for_a_thread_that_is_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a command that was interrupted could end while the terminal still does not echo."""
+    begun, go, over = threading.Event(), threading.Event(), threading.Event()
+
+    def give_back() -> None:
+        begun.set()
+        go.wait(PATIENCE)
+        over.set()
+
+    monkeypatch.setattr(hidden_input, "_RESTORE_TIMEOUT", PATIENCE)
+    hidden_input._saved[-1] = give_back
+    first = threading.Thread(target=hidden_input.restore)
+    first.start()
+    begun.wait(PATIENCE)
+    threading.Timer(0.2, go.set).start()
+    hidden_input.restore()
+    assert over.is_set()
+    first.join()
+
+
+def test_restoring_does_not_wait_forever_for_a_stopped_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hidden_input, "_RESTORE_TIMEOUT", 0.01)
+    with hidden_input._saved_lock:
+        hidden_input.restore()
