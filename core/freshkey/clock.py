@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
 
-if TYPE_CHECKING:
-    import threading
+_PIECE: Final = 0.25
+"""Seconds after which a signal is handled on Windows while the main thread waits."""
 
 
 @frozen
@@ -84,7 +86,27 @@ class SystemClock:
 
     def wait(self, event: threading.Event, timeout: float) -> bool:
         """Wait up to `timeout` seconds for `event`; return whether it is set."""
-        return event.wait(timeout)
+        return interruptible(event.wait, timeout)
+
+
+def interruptible(wait: Callable[[float], bool], timeout: float) -> bool:
+    """Wait such that Ctrl-C ends the wait; return what `wait` returned last.
+
+    On Windows, a signal interrupts no wait for a lock, an event or a thread: Python handles it after the wait, which
+    for a sign-in is after minutes. So there the main thread, which is the one that handles signals, waits in pieces.
+    Every wait that it can meet and that can take more than a second goes through this.
+
+    Args:
+        wait: Waits for the given number of seconds and returns whether that was long enough.
+        timeout: How many seconds to wait in total.
+    """
+    if sys.platform == "win32" and threading.current_thread() is threading.main_thread():
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > _PIECE:
+            if wait(_PIECE):
+                return True
+        return wait(max(0.0, left))
+    return wait(timeout)
 
 
 SYSTEM: Final = SystemClock()

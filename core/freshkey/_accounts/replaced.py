@@ -15,6 +15,7 @@ from attrs import define, field
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.known import is_put_back, load
 from freshkey._renewal.reading import decode
+from freshkey.clock import interruptible
 from freshkey.errors import FreshkeyError, LoginRequired, RecordUnreadable
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
@@ -87,7 +88,7 @@ class Replacement:
 
     def wait(self) -> None:
         """Wait until it is revoked."""
-        if not self._done.wait(REVOKE_TIMEOUT):
+        if not interruptible(self._done.wait, REVOKE_TIMEOUT):
             self.notice = "The sign-in that was replaced is not revoked yet: the provider has not responded"
 
     def _revoke(

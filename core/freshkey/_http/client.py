@@ -29,6 +29,7 @@ from freshkey._http.lenient_head import HeadReader
 from freshkey._http.messages import Request, Response
 from freshkey._http.url import LOOPBACK, checked_url
 from freshkey._http.windows_proxy import is_direct
+from freshkey.clock import interruptible
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -116,6 +117,7 @@ class _Exchange:
     _socket: socket.socket | None = field(init=False, default=None)
     _incoming: Incoming | None = field(init=False, default=None)
     _answers: queue.SimpleQueue[Response | Exception] = field(init=False, factory=queue.SimpleQueue)
+    _arrived: list[Response | Exception] = field(init=False, factory=list)
 
     def run(self) -> Response | Exception:
         """Return the response or the error to raise, whose traceback must not lead to the secrets in the request."""
@@ -127,12 +129,16 @@ class _Exchange:
             message = f"cannot start a thread for a request to {self._host}"
             return TransientError(message, local=True, code="out-of-threads")
         try:
-            return self._answers.get(timeout=self._deadline)
-        except queue.Empty:
-            return self._give_up()
+            arrived = interruptible(self._arrives, self._deadline)
         except BaseException:
             self._give_up()
             raise
+        return self._arrived[0] if arrived else self._give_up()
+
+    def _arrives(self, seconds: float) -> bool:
+        with suppress(queue.Empty):
+            self._arrived.append(self._answers.get(timeout=seconds))
+        return bool(self._arrived)
 
     def _give_up(self) -> Response | FreshkeyError:
         with self._lock:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from freshkey._forksafe import in_child
 from freshkey._interprocess.directory_lock import POLL_INTERVAL, DirectoryLock
 from freshkey._interprocess.held_fds import close_held, open_held
 from freshkey._interprocess.network_fs import warn_of_network
+from freshkey.clock import interruptible
 from freshkey.errors import StoreBusy, StoreUnavailable
 
 
@@ -44,7 +46,7 @@ class ThreadLock:
             StoreBusy: Another thread held the lock all that time.
         """
         lock = _threads.setdefault(self._key, threading.Lock())
-        if not lock.acquire(timeout=max(timeout, 0)):
+        if not interruptible(partial(lock.acquire, True), max(timeout, 0)):
             raise StoreBusy(
                 f"another thread of this process ({os.getpid()}) has been using this profile for over {timeout:g} s",
                 hint="Try again",

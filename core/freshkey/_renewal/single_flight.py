@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Final, Generic, TypeVar
 
 from attrs import define, field
 
+from freshkey.clock import interruptible
 from freshkey.errors import FreshkeyError, StoreUnavailable, TransientError, our_own
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
@@ -28,9 +27,6 @@ log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT: Final = 30.0
 """Seconds to wait for another process's renewal of the same profile."""
-
-INTERRUPTIBLE_AFTER: Final = 0.2
-"""Seconds after which Ctrl+C ends the main thread's wait on Windows."""
 
 LATE: Final = "timed out waiting for the renewal, which continues in the background"
 """Default message for callers whose timeout ends before the work does."""
@@ -109,11 +105,11 @@ class SharedFuture(Generic[T]):
             FreshkeyError: The work failed.
         """
         with self.joined():
-            arrived = _is_set(self._done, min(timeout, self.patience))
+            arrived = interruptible(self._done.wait, min(timeout, self.patience))
             instead = None if arrived else self.fallback()
             # What could be had instead may have ended meanwhile: then only the result counts.
             if not arrived and instead is None:
-                arrived = _is_set(self._done, max(0.0, timeout - self.patience))
+                arrived = interruptible(self._done.wait, max(0.0, timeout - self.patience))
         if arrived:
             return self.result()
         if instead is not None:
@@ -151,18 +147,6 @@ class SharedFuture(Generic[T]):
             listeners, self._listeners = self._listeners, []
         for callback in listeners:
             callback()
-
-
-def _is_set(event: threading.Event, timeout: float) -> bool:
-    """Wait up to `timeout` seconds for `event`; return whether it is set."""
-    if sys.platform == "win32" and threading.current_thread() is threading.main_thread():
-        # There Ctrl+C interrupts no wait for a lock: Python raises KeyboardInterrupt once the wait is over.
-        end = time.monotonic() + timeout
-        while (left := end - time.monotonic()) > INTERRUPTIBLE_AFTER:
-            if event.wait(INTERRUPTIBLE_AFTER):
-                return True
-        timeout = max(0.0, left)
-    return event.wait(timeout)
 
 
 def run_in_thread(name: str, work: Callable[[SharedFuture[T]], None], *, late: str = LATE) -> SharedFuture[T]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from freshkey._secret_input.encoding import decoded
 from freshkey._secret_input.shape import looks_like
+from freshkey.clock import interruptible
 from freshkey.errors import ConfigurationError, TransientError
 from freshkey.secret import MAX_TOKEN, Secret, is_token
 
@@ -112,9 +113,13 @@ class _Reading:
                 self._content += part
             self._whole = part is not None  # None: it is non-blocking, and the rest has not arrived
 
+    def _ends(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     def secret(self, timeout: float) -> Secret:
         if self._thread.ident is not None:
-            self._thread.join(timeout)
+            interruptible(self._ends, timeout)
         if self._thread.is_alive():
             raise TransientError(
                 f"the other end of file descriptor {self._descriptor} is still open after {timeout:g} s",

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
@@ -26,6 +26,7 @@ _REPEAT_INTERVAL: Final = 0.1
 """Seconds until a signal that the main thread has not handled is sent to it again."""
 
 _PR_SET_DUMPABLE: Final = 4  # prctl(2), from <linux/prctl.h>
+_NO_HEAP: Final = 1  # WER_FAULT_REPORTING_FLAG_NOHEAP, from <werapi.h>: error reports without what the process stores
 
 _core_limit: list[int] = []
 """The core dump size limit that the process was started with, once it was changed."""
@@ -47,6 +48,9 @@ def own_environment() -> None:
 def harden() -> None:
     """Keep the process's memory out of core dumps and, on Linux, away from other processes of the same user."""
     if sys.platform == "win32":
+        import ctypes
+
+        ctypes.WinDLL("kernel32").WerSetFlags(_NO_HEAP)
         return
     import resource
 
@@ -87,7 +91,8 @@ def whole_streams() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # Opened in this order, each stream gets the lowest free descriptor number, which is its own.
+            # Opened in this order, each stream gets the lowest free descriptor number, which is its own. On Windows it
+            # is another one: its own stays reserved.
             stream = open(os.devnull, mode, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115  stays open for the life of the process
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
@@ -160,7 +165,7 @@ def _show_kind_and_place(say: Callable[[str], None]) -> None:
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGTERM or SIGHUP arrived.
+    """SIGTERM, SIGHUP or SIGBREAK arrived.
 
     Code that lets Ctrl-C through also lets this through. A SystemExit that passes through a plugin would be blamed on
     the plugin.
@@ -174,9 +179,16 @@ class Stopped(KeyboardInterrupt):
         self.code = code
 
 
+if sys.platform == "win32":
+    _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGBREAK)
+    """The last is Ctrl-Break, and what else the console says: that it is closed, or that the session ends."""
+else:
+    _WATCHED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
-    """Exit with SystemExit after SIGTERM and SIGHUP, and end the process `GRACE` seconds after the first signal.
+    """Exit with SystemExit after a signal other than Ctrl-C, and end the process `GRACE` seconds after the first one.
 
     Exiting with an exception closes the keeper, which waits for renewals in progress. The interpreter then waits
     for what would be lost, longer than a user who pressed Ctrl-C does; the deadline is the limit.
@@ -185,13 +197,12 @@ def orderly_signals(last_words: Callable[[], None]) -> Iterator[None]:
         last_words: Called if the deadline ends the process, for example to restore the terminal.
     """
     handler = _Handler(last_words)
-    watched = [signal.SIGINT, signal.SIGTERM] + ([] if sys.platform == "win32" else [signal.SIGHUP])
     # An ignored signal (nohup, a background job of a plain shell) stays ignored.
-    before = {number: signal.getsignal(number) for number in watched if signal.getsignal(number) != signal.SIG_IGN}
+    before = {number: signal.getsignal(number) for number in _WATCHED if signal.getsignal(number) != signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)
     try:
-        with _interrupted_waits(before, handler):
+        with _ending_console(), _interrupted_waits(before, handler):
             yield
     except Stopped as stopped:
         raise SystemExit(stopped.code) from None
@@ -208,24 +219,19 @@ def _interrupted_waits(numbers: Iterable[int], handler: _Handler) -> Iterator[No
     Python calls a handler when the main thread runs its next instruction, and a signal ends a wait only if the wait
     has begun and the kernel chose the main thread. Otherwise Ctrl-C would be handled when the wait ends, which for a
     sign-in is after minutes. So Python also writes each signal's number to a pipe (`signal.set_wakeup_fd`), and a
-    thread sends it to the main thread again until it is handled.
+    thread sees to it that something happens.
     """
-    if sys.platform == "win32":
-        yield
-        return
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    if sys.platform != "win32":
+        os.set_blocking(writing, False)
 
-    def repeat() -> None:
-        main = threading.main_thread().ident or 0
+    def listen() -> None:
         with open(reading, "rb", buffering=0) as arrived:  # noqa: PTH123  a descriptor
             while number := arrived.read(1):
-                while number[0] in numbers and not handler.called:
-                    time.sleep(_REPEAT_INTERVAL)
-                    if not handler.called:
-                        signal.pthread_kill(main, number[0])
+                if number[0] in numbers:
+                    _insist(number[0], handler)
 
-    threading.Thread(target=repeat, name="freshkey signals", daemon=True).start()
+    threading.Thread(target=listen, name="freshkey signals", daemon=True).start()
     previous = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     try:
         yield
@@ -234,21 +240,65 @@ def _interrupted_waits(numbers: Iterable[int], handler: _Handler) -> Iterator[No
         os.close(writing)  # ends the thread
 
 
+if sys.platform == "win32":
+
+    def _insist(number: int, handler: _Handler) -> None:
+        """Set the deadline: on Windows, nothing interrupts a wait.
+
+        The core waits in short pieces (`freshkey.clock.interruptible`). What a library or plugin waits for, or a user
+        who is asked, is cut off.
+        """
+        handler.limit(number)
+
+    @contextmanager
+    def _ending_console() -> Iterator[None]:
+        """Have time for an orderly exit when the console or the session ends."""
+        from freshkey_cli import console_events
+
+        def handle(event: int) -> bool:
+            if event in console_events.ENDING and signal.getsignal(signal.SIGBREAK) != signal.SIG_IGN:
+                signal.raise_signal(signal.SIGBREAK)
+                threading.Event().wait()  # Windows ends the process when this returns, or after a few seconds
+            return False
+
+        with console_events.handled(handle):
+            yield
+
+else:
+
+    def _insist(number: int, handler: _Handler) -> None:
+        """Send a signal to the main thread again until it is handled."""
+        main = threading.main_thread().ident or 0
+        while not handler.called:
+            time.sleep(_REPEAT_INTERVAL)
+            if not handler.called:
+                signal.pthread_kill(main, number)
+
+    _ending_console = nullcontext
+
+
 class _Handler:
     def __init__(self, last_words: Callable[[], None]) -> None:
         self._last_words = last_words
+        self._limited = False
         self.called = False
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         if self.called:  # the deadline is already running
             return
         self.called = True
-        deadline = threading.Timer(GRACE, self._end, [128 + number])
-        deadline.daemon = True
-        deadline.start()
+        self.limit(number)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Stopped(128 + number)
+
+    def limit(self, number: int) -> None:
+        """Set the deadline, unless it is set; two at once would do no harm."""
+        if not self._limited:
+            self._limited = True
+            deadline = threading.Timer(GRACE, self._end, [128 + number])
+            deadline.daemon = True
+            deadline.start()
 
     def _end(self, code: int) -> NoReturn:
         self._last_words()

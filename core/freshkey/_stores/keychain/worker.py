@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from attrs import define, field
 
+from freshkey.clock import interruptible
 from freshkey.errors import StoreUnavailable
 
 
@@ -53,9 +55,9 @@ class _Deadline:
         return self.longer() > 0
 
     def wait(self, changed: threading.Condition, condition: Callable[[], bool]) -> None:
-        if not changed.wait_for(condition, self._left()):
+        if not interruptible(partial(changed.wait_for, condition), self._left()):
             self.seconds = max(self.seconds, self.longer())
-            changed.wait_for(condition, self._left())
+            interruptible(partial(changed.wait_for, condition), self._left())
 
     def _left(self) -> float:
         return self.started + self.seconds - time.monotonic()
