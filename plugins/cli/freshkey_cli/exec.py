@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -51,17 +52,24 @@ def _descriptor(text: str) -> int:
 
 def run(context: Context) -> int:
     """Run a program with the credential in the variables that its client libraries read."""
-    name, kept = context.profile(), context.arguments.keep_fd
+    kept = context.arguments.keep_fd
     exec_process.check_descriptors(kept)
+    environ, told = _prepared(context)
+    with sending_nothing():  # so that what is waited for is all that could be cut off
+        exec_process.wait_for_renewals()
+        if told is not None:
+            context.out.say(told)
+        return exec_process.replace(context.arguments.words, environ, kept)
+
+
+def _prepared(context: Context) -> tuple[dict[str, str], str | None]:
+    """Return the program's environment, which alone has the credential where this process stays, and what to say."""
+    name = context.profile()
     with context.keeper() as keeper:
         credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
         family = keeper.describe(name).variables
         context.tell(keeper, name, credential)
-    environ = _environment(context.environ, family, child_variables(name, credential))
-    with sending_nothing():  # so that what is waited for is all that could be cut off
-        exec_process.wait_for_renewals()
-        _tell_of_its_end(context, name, credential)
-        return exec_process.replace(context.arguments.words, environ, kept)
+    return _environment(context.environ, family, child_variables(name, credential)), _its_end(name, credential)
 
 
 def _environment(inherited: Mapping[str, str], family: Collection[str], own: Mapping[str, str]) -> dict[str, str]:
@@ -69,13 +77,20 @@ def _environment(inherited: Mapping[str, str], family: Collection[str], own: Map
 
     Nothing that unlocks freshkey's store is passed on: the program would have the refresh token, too.
     """
+    ours = {_same(name) for name in (*family, *own)}
     kept = child_environment(inherited)
-    return {name: value for name, value in kept.items() if name not in family} | dict(own)
+    return {name: value for name, value in kept.items() if _same(name) not in ours} | dict(own)
 
 
-def _tell_of_its_end(context: Context, name: str, credential: Credential) -> None:
+def _same(name: str) -> str:
+    """Return what variables have in common that are one: on Windows, their names are the same in either case."""
+    return name.upper() if sys.platform == "win32" else name
+
+
+def _its_end(name: str, credential: Credential) -> str | None:
     left = render.seconds_left(credential)
-    if left is not None and left < SOON:
-        told = f"{name}: the credential expires in {render.span(left)}, and the command cannot renew it"
-        is_old = credential.lifetime is not None and credential.lifetime > SOON
-        context.out.say(f"{told}; use --min-ttl to get a fresh one" if is_old else told)
+    if left is None or left >= SOON:
+        return None
+    told = f"{name}: the credential expires in {render.span(left)}, and the command cannot renew it"
+    is_old = credential.lifetime is not None and credential.lifetime > SOON
+    return f"{told}; use --min-ttl to get a fresh one" if is_old else told

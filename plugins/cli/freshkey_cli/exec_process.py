@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,6 +22,8 @@ RENEWALS_TIMEOUT: Final = 45.0
 
 _MAX_DESCRIPTORS: Final = 65536
 """Upper bound where open descriptors cannot be listed; those that a parent left open have low numbers."""
+
+_FILE_NOT_FOUND, _PATH_NOT_FOUND, _BAD_FORMAT = 2, 3, 193  # errors of Windows
 
 
 def check_descriptors(kept: Collection[int]) -> None:
@@ -63,12 +64,12 @@ def wait_for_renewals() -> None:
                 raise TransientError(message, hint="Try again in a few seconds", code="renewal-timed-out")
 
 
-def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
-    """Replace this process with a program. Returns only on Windows, with the program's exit code.
+def replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]) -> int:
+    """Replace this process with a program. Returns only on Windows, which cannot do that, with its exit code.
 
     Args:
         words: The program, looked up on the ``PATH`` of `environ`, and its arguments.
-        environ: Its complete environment.
+        environ: Its complete environment; emptied as soon as it has it.
         kept: Descriptors from 3 up that stay open; all others are closed.
 
     Raises:
@@ -91,18 +92,26 @@ def replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[i
 
 
 if sys.platform == "win32":
+    from freshkey_cli import windows_child
+    from freshkey_cli.windows_program import UnsafeArgumentError
 
-    def _replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:  # noqa: ARG001
-        """Run it as a child process: Windows cannot replace a process."""
-        import subprocess
-
-        # The console also sends Ctrl-C to the child, which decides what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return subprocess.call(list(words), env=dict(environ))  # noqa: S603  the user's own command
+    def _replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]) -> int:  # noqa: ARG001
+        try:
+            return windows_child.run(words, environ)
+        except UnsafeArgumentError as error:
+            reason = str(error)
+        except OSError as error:
+            if error.winerror in {None, _FILE_NOT_FOUND, _PATH_NOT_FOUND}:
+                raise
+            # Python takes some, such as a command line that is too long, for a file that does not exist.
+            reason = error.strerror or "Windows refuses"
+            if error.winerror == _BAD_FORMAT:  # its text has a placeholder
+                reason = "it is not a program for Windows"
+        raise CommandNotExecutable(f"cannot run {quoted(words[0])}: {reason}")
 
 else:
 
-    def _replace(words: Sequence[str], environ: Mapping[str, str], kept: Collection[int]) -> int:
+    def _replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]) -> int:
         for descriptor in _open_descriptors():
             if descriptor >= MIN_DESCRIPTOR:
                 # The kernel closes the others, but only if the program starts.
@@ -111,7 +120,7 @@ else:
         process.as_started()
         # A parent that stays would have to forward signals, terminal size and exit status, and each goes wrong
         # somewhere. See docs/decisions.md, "`freshkey exec` replaces itself with the program".
-        os.execvpe(words[0], list(words), dict(environ))  # noqa: S606  deliberately without a shell
+        os.execvpe(words[0], list(words), environ)  # noqa: S606  deliberately without a shell
 
     def _open_descriptors() -> Iterator[int]:
         for place in ("/proc/self/fd", "/dev/fd"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 
 import pytest
@@ -10,6 +11,7 @@ from attrs import frozen
 
 from cli_doubles import REFRESH_TOKEN, TOKEN, FakeKeeper, Run, api_key, token
 from freshkey import errors
+from freshkey_cli import exec as exec_command
 from freshkey_cli import exec_process
 from freshkey_testing import ManualClock
 
@@ -160,3 +162,10 @@ def test_only_inherited_descriptors_are_kept(run: Run, keeper: FakeKeeper, ran: 
     finally:
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere, names of variables have a case")
+def test_variables_of_any_case_are_replaced_on_windows() -> None:
+    inherited = {"APP_TOKEN": "another", "App_Key": "another", "Freshkey_Passphrase": "correct horse", "PATH": "x"}
+
+    assert exec_command._environment(inherited, {"APP_KEY"}, {"App_Token": TOKEN}) == {"PATH": "x", "App_Token": TOKEN}
