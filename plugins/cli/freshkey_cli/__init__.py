@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from freshkey.errors import FreshkeyError
-from freshkey_cli import commands, exits, process
+from freshkey_cli import commands, exits, process, streams
 from freshkey_cli.output import Output
 from freshkey_cli.parser import own_words, parse
 
@@ -25,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     process.own_environment()
     process.harden()
     process.whole_streams()
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    streams.prepare()
     process.quiet_libraries(lambda line: Output().instruct(line))
     with process.orderly_signals(_restore_terminal):
         return run(argv)

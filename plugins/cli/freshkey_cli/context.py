@@ -14,6 +14,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.plugin import LoggingReporter
 from freshkey_cli import render
 from freshkey_cli.output import Output
+from freshkey_cli.streams import is_terminal
 
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Context:
             told = f"the credential expires in {render.span(left)}, sooner than requested"
             self.out.instruct(f"{name}: {told}; a new one lasts {render.span(credential.lifetime)}")
         source = keeper.describe(name).source(credential.source)
-        if source is not None and not source.owned and not self.out.as_json and self.out.stderr.isatty():
+        if source is not None and not source.owned and not self.out.as_json and is_terminal(self.out.stderr):
             with suppress(FreshkeyError):
                 found = keeper.status(name)
                 for told in filter(None, (render.hidden_sign_in(found), render.overruled(found))):

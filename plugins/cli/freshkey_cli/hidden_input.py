@@ -28,7 +28,8 @@ _QUIET_POLLS_WITHOUT_BRACKETS: Final = 10
 """The same for input that the terminal did not mark as pasted: the end of a line may be in the middle of a paste."""
 
 _ERASE_LINE, _ERASE = (0x15,), (0x08, 0x7F)
-_LINE_END, _END_OF_FILE = (0x0A, 0x0D), 0x04
+_LINE_END = (0x0A, 0x0D)
+_END_OF_FILE: Final = (0x04, 0x1A) if sys.platform == "win32" else (0x04,)  # Ctrl-D, and there also Ctrl-Z
 _SPACE: Final = 0x20
 _PASTE_BEGIN, _PASTE_END = b"\x1b[200~", b"\x1b[201~"  # bracketed paste mode
 _BRACKETS_ON, _BRACKETS_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
@@ -88,7 +89,7 @@ class _Line:
     def take(self, piece: bytes) -> None:
         """Add input."""
         for byte in piece:
-            if byte == _END_OF_FILE and not self._bytes:
+            if byte in _END_OF_FILE and not self._bytes:
                 self.closed = True
             if byte in _LINE_END:
                 self._end_line()
@@ -105,7 +106,7 @@ class _Line:
             del self._bytes[-1:]
         elif byte in _ERASE_LINE:
             self._bytes.clear()
-        elif byte != _END_OF_FILE and (self._bytes or byte != _SPACE):
+        elif byte not in _END_OF_FILE and (self._bytes or byte != _SPACE):
             self._bytes.append(byte)
             self._take_bracket()
             if len(self._bytes) > MAX_LENGTH:
@@ -148,19 +149,19 @@ def restore() -> None:
 
 
 if sys.platform == "win32":
-    import msvcrt
-    import time
+    from freshkey_cli.console_keys import Keyboard
 
-    def _piece(fd: int) -> bytes | None:  # noqa: ARG001  the console is the only terminal there
+    def _piece(fd: int) -> bytes | None:
         """Return what was typed, or None if nothing was typed within `POLL_INTERVAL` seconds."""
-        if not msvcrt.kbhit():
-            time.sleep(POLL_INTERVAL)
-            return None
-        return msvcrt.getwch().encode("utf-8", "replace")
+        return Keyboard(fd).typed(POLL_INTERVAL)
 
     @contextmanager
-    def _without_echo(fd: int) -> Iterator[None]:  # noqa: ARG001  reading by key never echoes
-        yield
+    def _without_echo(fd: int) -> Iterator[None]:
+        Keyboard(fd).discard()
+        try:
+            yield  # what is read by key is not shown
+        finally:
+            Keyboard(fd).discard()  # the shell would show the rest, and run it as a command
 
 else:
     import select

@@ -6,9 +6,9 @@ wrapped, so it is refused, not used.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
-import select
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from freshkey import Secret
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import MAX_LINE
 from freshkey_cli import hidden_input
+from freshkey_cli.streams import is_terminal
 from freshkey_cli.terminal import Terminal
 
 
@@ -30,9 +31,17 @@ _MORE_TIMEOUT: Final = 10.0
 _SILENT_SECONDS: Final = 1.0
 """How many of them pass before the user is told what is waited for."""
 
+_POLL_INTERVAL: Final = 0.05
+"""Seconds between two looks at a pipe on Windows, where nothing waits for one."""
+
 _EMPTY_LINES: Final = re.compile(rb"(?:[ \t\r]*\n)*")
 
-_WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; if you typed it, press Ctrl-D"
+_END_KEYS: Final = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+
+_WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; if you typed it, press {_END_KEYS}"
+
+_ENCODINGS: Final = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+"""What text may begin with that PowerShell writes, and its encoding."""
 
 
 class KeyGiver(Terminal):
@@ -44,7 +53,7 @@ class KeyGiver(Terminal):
         Raises:
             ConfigurationError: The input has more than one line, or is too long to be a key.
         """
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             return read_key(sys.stdin.fileno(), self.progress)
         key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
         if key is not None and "\n" in key.reveal():
@@ -70,7 +79,7 @@ def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
         raise _unusable(flaw, "Pass only the key on standard input")
     key = line.key()
     if key and line.has_more:
-        hint = "Join the key if it was wrapped; or, if other lines follow it, pass only the first one with: head -n 1"
+        hint = "Join the key if it was wrapped; or, if other lines follow it, pass only the first one"
         raise _unusable("standard input has more than one line", hint)
     return key
 
@@ -109,13 +118,46 @@ class _Line:
     @property
     def _parts(self) -> tuple[bytes, bytes, bytes]:
         """The first line that is not empty, its end, and what follows."""
-        return _EMPTY_LINES.sub(b"", self._bytes, count=1).partition(b"\n")
+        return _EMPTY_LINES.sub(b"", _in_utf8(self._bytes), count=1).partition(b"\n")
 
     def _more_arrives(self) -> bool:
         """Return whether there is more to read, or the end, within `_MORE_TIMEOUT`."""
-        if sys.platform == "win32":  # select works only for sockets there
-            return True
-        if select.select([self._descriptor], [], [], _SILENT_SECONDS)[0]:
+        if _is_readable(self._descriptor, _SILENT_SECONDS):
             return True
         self._say(_WAITING)
-        return bool(select.select([self._descriptor], [], [], max(0.0, _MORE_TIMEOUT - _SILENT_SECONDS))[0])
+        return _is_readable(self._descriptor, max(0.0, _MORE_TIMEOUT - _SILENT_SECONDS))
+
+
+def _in_utf8(text: bytearray) -> bytes:
+    """Return text that may begin with a byte order mark in UTF-8 without one; of UTF-16, whole characters only."""
+    for mark, encoding in _ENCODINGS.items():
+        if text.startswith(mark):
+            return codecs.getincrementaldecoder(encoding)("replace").decode(text[len(mark) :]).encode()
+    return bytes(text)
+
+
+if sys.platform == "win32":
+    import time
+
+    def _is_readable(descriptor: int, seconds: float) -> bool:
+        """Return whether reading would not wait, as soon as that is so, or after some seconds."""
+        import ctypes
+        import msvcrt
+        from ctypes import wintypes
+
+        pipe, waiting = wintypes.HANDLE(msvcrt.get_osfhandle(descriptor)), wintypes.DWORD()
+        deadline = time.monotonic() + seconds
+        # Of a file, and of a pipe whose writer is gone, nothing can be told: reading them does not wait.
+        while ctypes.windll.kernel32.PeekNamedPipe(pipe, None, 0, None, ctypes.byref(waiting), None):
+            if waiting.value:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_INTERVAL)
+        return True
+
+else:
+    import select
+
+    def _is_readable(descriptor: int, seconds: float) -> bool:
+        return bool(select.select([descriptor], [], [], seconds)[0])

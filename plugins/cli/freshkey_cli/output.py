@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from freshkey import admin
 from freshkey_cli.exits import UnwritableError, UsageError, code_of
+from freshkey_cli.streams import is_terminal
 
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ class Output:
     @contextmanager
     def live_line(self) -> Iterator[Callable[[str], None] | None]:
         """Yield a function that replaces the line it last showed; None with JSON or if stdout is not a terminal."""
-        if self.as_json or not self.stdout.isatty():
+        if self.as_json or not is_terminal(self.stdout):
             yield None
             return
         from rich.console import Console
@@ -89,7 +91,7 @@ class Output:
     def table(self, value: Mapping[str, object], header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a result as a table."""
         cleaned = [[clean(cell) for cell in row] for row in rows]
-        if not self.as_json and self.stdout.isatty():
+        if not self.as_json and is_terminal(self.stdout):
             with self._writing():
                 _print_rich(self.stdout, header, cleaned)
             return
@@ -109,6 +111,8 @@ class Output:
         except BrokenPipeError:
             raise
         except OSError as error:
+            if sys.platform == "win32" and error.errno == errno.EINVAL:  # what a pipe without a reader gives there
+                raise BrokenPipeError from None
             raise UnwritableError(f"cannot write the output: {error.strerror or type(error).__name__}") from None
 
     def say(self, *lines: str) -> None:

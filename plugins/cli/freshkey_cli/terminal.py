@@ -13,6 +13,7 @@ from freshkey import Secret
 from freshkey.errors import LoginRequired
 from freshkey_cli import hidden_input
 from freshkey_cli.output import Output
+from freshkey_cli.streams import is_terminal
 
 
 class Terminal:
@@ -35,12 +36,12 @@ class Terminal:
     @property
     def can_ask(self) -> bool:
         """Whether there is a terminal in which the user can answer questions."""
-        return sys.stdin.isatty() and sys.stderr.isatty()
+        return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
     @property
     def watched(self) -> bool:
         """Whether a user sees what is printed, and so has probably typed the command."""
-        return sys.stderr is not None and sys.stderr.isatty()
+        return is_terminal(sys.stderr)
 
     def progress(self, message: str) -> None:
         """Print what is being done."""
@@ -82,7 +83,7 @@ class Terminal:
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         """Read a pasted line; without a terminal, only the browser can deliver the response."""
         self._needs_user()
-        if sys.stdin.isatty():
+        if is_terminal(sys.stdin):
             pasted = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
             if pasted is not None:
                 self._out.instruct("Received.")
@@ -92,7 +93,7 @@ class Terminal:
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
         """Print the URL and the code to enter there."""
-        if not (sys.stdin.isatty() or sys.stderr.isatty()):
+        if not (is_terminal(sys.stdin) or is_terminal(sys.stderr)):
             self._refuse("there is no terminal to display the code")
         self._out.instruct(f"On any device, open {verification_uri} and enter the code {user_code}")
         if complete_uri:
@@ -109,7 +110,7 @@ class Terminal:
         return self._browser and (sys.platform == "win32" or browser_program(self._environ) is not None)
 
     def _needs_user(self) -> None:
-        if not sys.stdin.isatty() and not self._can_open():
+        if not is_terminal(sys.stdin) and not self._can_open():
             self._refuse("there is no terminal to paste into and no browser to open")
 
     @staticmethod
