@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,15 @@ import freshkey_cli
 from cli_doubles import Done, FakeKeeper, Run
 from freshkey._config.configuration import Configuration
 from freshkey.model.interaction import Approve, Reporter
+from freshkey_cli import streams
+
+
+if sys.platform == "win32":
+
+    @pytest.fixture(autouse=True)
+    def consoles_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take a stream for a console if it says that it is a terminal: those of the tests have no handle."""
+        monkeypatch.setattr(streams, "_is_console", lambda _: True)
 
 
 @pytest.fixture

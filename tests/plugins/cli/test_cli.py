@@ -99,6 +99,9 @@ def test_interruption_prints_a_message_and_exits_130(run: Run, keeper: FakeKeepe
     assert (done.code, done.out, done.err) == (130, "", "freshkey: interrupted\n")
 
 
+FULL = sys.platform != "win32" and Path("/dev/full").exists()
+
+
 # --- in a separate process --------------------------------------------------------------------------------------------
 
 
@@ -158,7 +161,7 @@ def test_closed_streams_are_reopened_with_their_own_numbers(environ: dict[str, s
     assert done.returncode == 0
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not FULL, reason="needs a device that is always full")
 def test_unwritable_result_is_reported_and_exits_1(environ: dict[str, str]) -> None:
     done = shell(environ, "providers >/dev/full")
 
@@ -170,7 +173,7 @@ def test_unwritable_result_is_reported_and_exits_1(environ: dict[str, str]) -> N
     assert (error["code"], error["exit_code"], done.returncode) == ("output-not-writable", 1, 1)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.skipif(not FULL, reason="needs a device that is always full")
 def test_full_stderr_does_not_change_the_exit_code(environ: dict[str, str]) -> None:
     done = shell(environ, "token no-such-profile 2>/dev/full")
 

@@ -35,6 +35,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Ran]:
         return 0
 
     monkeypatch.setattr(exec_process, "replace", replace)
+    # Where a test's time limit is a thread, as on Windows, this would wait for it.
+    monkeypatch.setattr(exec_process, "wait_for_renewals", lambda: None)
     return runs
 
 

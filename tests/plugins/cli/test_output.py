@@ -51,10 +51,11 @@ def test_live_line_is_only_live_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -
 
 def test_rich_is_not_imported_without_a_terminal() -> None:
     program = (
-        "import sys; from freshkey_cli.output import Output; out = Output(); out.line('a\\x1b'); "
+        "import sys; from freshkey_cli import streams; from freshkey_cli.output import Output; streams.prepare(); "
+        "out = Output(); out.line('a\\x1b'); "
         "out.table({}, ('B',), [['c']]); sys.exit('rich' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False)
 
     assert (done.returncode, done.stdout) == (0, "a\N{REPLACEMENT CHARACTER}\nB\nc\n")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -39,9 +41,12 @@ def stderr() -> io.StringIO:
 
 
 @pytest.fixture
-def opener(tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """Return the file to which a fake browser writes its URL, and the environment that names the browser."""
+def opener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, str]]:
+    """Return the file to which a fake browser writes its URL, and the environment that names it (not on Windows)."""
     shown = tmp_path / "shown"
+    if sys.platform == "win32":
+        monkeypatch.setattr(os, "startfile", shown.write_text)
+        return shown, {}
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {shown}\n')
     program.chmod(0o700)
@@ -99,7 +104,14 @@ def test_no_browser_prints_the_url_even_with_json(
     assert stderr.getvalue() == f"Open this URL in a browser:\n  {URL}\n"
 
 
+def failing(_: str) -> None:
+    """Start no program, as without a desktop."""
+    raise OSError
+
+
 def test_failing_browser_leaves_the_url(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "win32":
+        monkeypatch.setattr(os, "startfile", failing)
     environ = {"BROWSER": "/bin/false"}
     user(stderr, monkeypatch, terminal=True, environ=environ).open_url(URL)
 
@@ -118,7 +130,8 @@ def test_unsafe_urls_are_neither_opened_nor_printed(
 def test_without_terminal_and_browser_every_question_fails_immediately(
     stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal = user(stderr, monkeypatch, terminal=False)
+    # Windows is asked to open a URL, with a desktop or without.
+    terminal = user(stderr, monkeypatch, terminal=False, browser=sys.platform != "win32")
     monkeypatch.setattr("sys.stderr", io.StringIO())
 
     with raises_code(LoginRequired, "no-terminal"):
