@@ -19,6 +19,7 @@ from freshkey._commands.process import refuse_unsafe_words, too_long
 from freshkey._files.bounded import file_version
 from freshkey._files.path_text import path_flaw
 from freshkey._files.project_place import project_of
+from freshkey._text.shell_word import shell_word
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from freshkey._text.shell_word import shell_word
 from freshkey._text.visible import spelled_out
 from freshkey.errors import TrustNeeded
 
@@ -95,6 +96,6 @@ def check_fits(lines: Iterable[str], file: Path, *, profile: str | None = None) 
             f"{spelled_out(str(file))[:400]} needs a question that does not fit on one screen, so you are not asked",
             profile=profile,
             hint="Shorten its commands, for example with a script, or review the file and run: freshkey trust --yes"
-            f" {shlex.quote(spelled_out(str(file)))[:400]}",
+            f" {shell_word(spelled_out(str(file)))[:400]}",
             code="trust-question-too-long",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from freshkey import Credential, Keeper
     from freshkey_cli.context import Context
 
-OWN_FORMATS: Final = ("env", "headers", "json")
+OWN_FORMATS: Final = ("env", "powershell", "headers", "json")
+
+_POWERSHELL_QUOTE: Final = re.compile("['\u2018-\u201b]")
+"""PowerShell takes typographic quotes for the plain one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="NAME",
         default="env",
-        help="env (shell commands), headers, json, or a provider-specific format (default: env)",
+        help="env (commands for a Unix shell), powershell, headers, json, or a provider-specific format (default: env)",
     )
 
 
@@ -51,9 +55,10 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
     if wanted == "headers":
         headers = _headers(name, credential)
         return {"headers": headers}, _header_lines(headers)
-    if wanted == "env":
+    if wanted in {"env", "powershell"}:
         environment = environment_of(name, credential)
-        return {"environment": environment}, _shell_lines(environment)
+        lines = _shell_lines(environment) if wanted == "env" else _powershell_lines(environment)
+        return {"environment": environment}, lines
     content = _provider_format(keeper, name, wanted, credential)
     return {"content": content}, [content]
 
@@ -81,6 +86,12 @@ def _headers_or_none(name: str, credential: Credential) -> dict[str, str] | None
 def _shell_lines(environment: dict[str, str]) -> list[str]:
     """Return variables as lines for a shell to evaluate."""
     return [f"export {variable_name(name)}={shlex.quote(one_line(value))}" for name, value in environment.items()]
+
+
+def _powershell_lines(environment: dict[str, str]) -> list[str]:
+    """Return variables as lines for PowerShell's Invoke-Expression, each a statement of its own."""
+    quoted = {name: _POWERSHELL_QUOTE.sub(r"\g<0>\g<0>", one_line(value)) for name, value in environment.items()}
+    return [f"$env:{variable_name(name)} = '{value}'" for name, value in quoted.items()]
 
 
 def _header_lines(headers: dict[str, str]) -> list[str]:

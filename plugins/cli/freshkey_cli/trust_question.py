@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from freshkey.admin import shell_word
 from freshkey.errors import LoginRequired, TrustNeeded
 
 
@@ -39,8 +39,8 @@ def ask(context: Context, file: Path, lines: Sequence[str]) -> None:
     try:
         agreed = context.user().confirm(lines[-1])
     except LoginRequired:
-        path = shlex.quote(str(file))
-        hint = f"Run freshkey trust in a terminal; or review the file, then run: freshkey trust --yes {path}"
+        command = f"freshkey trust --yes {shell_word(str(file))}"
+        hint = f"Run freshkey trust in a terminal; or review the file, then run: {command}"
         raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
     if not agreed:
         hint = "What the project asks for is not used until you trust it; to do so, run freshkey trust again"

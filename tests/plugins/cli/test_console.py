@@ -12,7 +12,8 @@ import pytest
 if sys.platform != "win32":
     pytest.skip("consoles are of Windows; test_hidden_input.py is for other terminals", allow_module_level=True)
 
-from pseudo_console import PseudoConsole
+if sys.platform == "win32":
+    from pseudo_console import PseudoConsole
 
 
 READER = '''\

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+
+import pytest
 
 from cli_doubles import TOKEN, FakeKeeper, Run, api_key, signed, token
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
 def test_export_lines_survive_a_shell(run: Run, keeper: FakeKeeper) -> None:
     awkward = 'it\'s $(touch x) `y` "z" \\ end'
     keeper.credential = token(variables=(("APP_TOKEN", TOKEN), ("AWKWARD", awkward)))
@@ -17,6 +21,15 @@ def test_export_lines_survive_a_shell(run: Run, keeper: FakeKeeper) -> None:
 
     assert done.out.startswith(f"export APP_TOKEN={TOKEN}\n")
     assert shown.stdout == f"{TOKEN}|{awkward}"
+    assert done.err == ""
+
+
+def test_export_for_powershell_quotes_what_it_takes_for_quotes(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = token(variables=(("APP_TOKEN", TOKEN), ("AWKWARD", "it's $x `y` \u2018z\u2019 \\")))
+    done = run("export", "--format", "powershell")
+
+    assert done.out == f"$env:APP_TOKEN = '{TOKEN}'\n$env:AWKWARD = 'it''s $x `y` \u2018\u2018z\u2019\u2019 \\'\n"
+    assert run("export", "--format", "powershell", "--json").json["environment"]["APP_TOKEN"] == TOKEN
     assert done.err == ""
 
 
@@ -55,7 +68,7 @@ def test_unknown_export_format_lists_all(run: Run, keeper: FakeKeeper) -> None:
     done = run("export", "--format", "yaml")
 
     assert (done.code, done.out, done.error_code) == (6, "", "unknown-export-format")
-    assert "Choose one of: env, headers, json, ini" in done.err
+    assert "Choose one of: env, powershell, headers, json, ini" in done.err
 
 
 def test_exporting_a_credential_without_variables_is_an_error(run: Run, keeper: FakeKeeper) -> None:
