@@ -11,9 +11,9 @@ import pytest
 
 if sys.platform != "win32":
     pytest.skip("consoles are of Windows; test_hidden_input.py is for other terminals", allow_module_level=True)
+assert sys.platform == "win32"  # for mypy, which reads no further elsewhere
 
-if sys.platform == "win32":
-    from pseudo_console import PseudoConsole
+from pseudo_console import PseudoConsole  # noqa: E402  needs Windows
 
 
 READER = '''\
