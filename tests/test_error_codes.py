@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from attrs import frozen
 
 from freshkey.errors import FreshkeyError
 from freshkey_cli import exits
-from source_tree import CORE, ROOT, modules, plugin_modules
+from source_tree import CORE, ROOT, load, modules, plugin_modules
 
 
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
@@ -72,8 +71,7 @@ def _texts(tree: ast.AST) -> set[str]:
 
 
 def error_classes() -> Iterator[type[FreshkeyError]]:
-    for module in SOURCES:
-        importlib.import_module(module.name.removesuffix(".__main__"))
+    load(SOURCES)
     found = [FreshkeyError]
     for kind in found:
         found += kind.__subclasses__()

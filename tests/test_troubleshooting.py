@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from freshkey.errors import FreshkeyError
-from source_tree import CORE, ROOT, modules, plugin_modules
+from source_tree import CORE, ROOT, load, modules, plugin_modules
 
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
@@ -27,8 +26,7 @@ SOURCES = [*modules(CORE), *plugin_modules()]
 
 def default_codes() -> dict[str, str]:
     """Return the code of each error class that is raised without one."""
-    for module in SOURCES:
-        importlib.import_module(module.name.removesuffix(".__main__"))
+    load(SOURCES)
     found: list[type[FreshkeyError]] = [FreshkeyError]
     for kind in found:
         found += kind.__subclasses__()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._text.redact import masked, redacted
-    from freshkey._text.shell_word import shell_word
+    from freshkey._text.shell_words import shell_quoted
     from freshkey._text.visible import escaped, spelled_out, visible
     from freshkey._trust.entries import Entry, TrustedCommands
     from freshkey._trust.project_files import (
@@ -50,7 +50,7 @@ _HOMES: Final = {
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_text.redact": "masked redacted",
-    "_text.shell_word": "shell_word",
+    "_text.shell_words": "shell_quoted",
     "_text.visible": "escaped spelled_out visible",
     "_trust.entries": "Entry TrustedCommands",
     "_trust.project_files": "TrustedFile TrustedFiles file_question file_to_trust refuse_state_in_project revoke_file"
@@ -68,7 +68,7 @@ __all__ = [
     "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "announced",
     "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
     "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "outcome", "proposals", "redacted",
-    "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_word", "spelled_out", "told", "trust_file",
+    "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out", "told", "trust_file",
     "trusted_files", "variables_naming", "visible",
 ]
 # fmt: on

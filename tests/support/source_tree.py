@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import io
+import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attrs import field, frozen
@@ -62,6 +64,17 @@ def plugin_modules() -> list[Module]:
 def benchmark_modules() -> list[Module]:
     """Return the modules of the benchmarks, which are not a distribution and are imported from the root."""
     return [read(path, ROOT) for path in sorted(BENCHMARKS.rglob("*.py"))]
+
+
+def load(found: Iterable[Module]) -> None:
+    """Import modules; what only Windows has, only there."""
+    for module in found:
+        name = module.name.removesuffix(".__main__")
+        try:
+            importlib.import_module(name)
+        except (ImportError, AssertionError):
+            if sys.platform == "win32" or not name.rpartition(".")[2].startswith("windows_"):
+                raise
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:

@@ -19,7 +19,7 @@ from freshkey._commands.process import refuse_unsafe_words, too_long
 from freshkey._files.bounded import file_version
 from freshkey._files.path_text import path_flaw
 from freshkey._files.project_place import project_of
-from freshkey._text.shell_word import shell_word
+from freshkey._text.shell_words import shell_quoted
 from freshkey.errors import ConfigurationError, TrustNeeded
 from freshkey.model.interaction import Reporter
 from freshkey.secret import Secret
@@ -218,6 +218,4 @@ def _change(command: Command, directory: Path) -> str | None:
 
 def how_to_trust(directory: Path | None) -> str:
     """Return the hint for a project's command that is not trusted, or is no longer trusted."""
-    from freshkey._text.shell_words import shell_quoted
-
     return f"Review it, then run: freshkey trust {shell_quoted(str(directory))}"

@@ -48,7 +48,7 @@ _DENIED: Final = "access to {path} is denied" + (
     ", or another program keeps it open" if sys.platform == "win32" else ""
 )
 _MOVE_OR_CLOSE: Final = "Close the program that has it open, or s" + _MOVE[1:] if sys.platform == "win32" else _MOVE
-_LONGEST: Final = 247
+_MAX_PATH: Final = 247
 """Longest path of a directory in characters on Windows, unless it is set up for longer ones; files may have 12 more."""
 _SHORTEN: Final = "Set FRESHKEY_STATE_DIR to a shorter path, or let Windows have longer ones (LongPathsEnabled)"
 _FREE_SPACE: Final = "Free some space on that disk"
@@ -80,7 +80,7 @@ _CAUSES: Final = {
 def unavailable(error: OSError, path: Path) -> StoreUnavailable:
     """Convert an operating system error about `path` to an error with a hint."""
     longest = max(str(path), str(error.filename or ""), key=len)
-    if sys.platform == "win32" and error.errno == errno.ENOENT and len(longest) > _LONGEST:
+    if sys.platform == "win32" and error.errno == errno.ENOENT and len(longest) > _MAX_PATH:
         return StoreUnavailable(f"{longest} is longer than Windows allows", hint=_SHORTEN, code="store-unavailable")
     reason = os.strerror(error.errno) if error.errno else type(error).__name__
     other = _Cause(f"cannot use {{path}}: {reason}", _MOVE, code="store-unavailable")

@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 5.0
+RETRY_SECONDS: Final = 5.0
 """Seconds for which something is tried again."""
 
 PAUSE: Final = 0.005
@@ -96,8 +96,8 @@ def retried(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Return the result of `action`; what fails by one of `BUSY` is repeated for `PATIENCE` seconds."""
-    deadline = clock() + PATIENCE
+    """Return the result of `action`; what fails by one of `BUSY` is repeated for `RETRY_SECONDS` seconds."""
+    deadline = clock() + RETRY_SECONDS
     while True:
         try:
             return action()

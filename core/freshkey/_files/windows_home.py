@@ -14,7 +14,7 @@ assert sys.platform == "win32"  # noqa: S101  for mypy, which then knows what Wi
 
 
 _TOKEN_QUERY: Final = 0x8
-_LONGEST: Final = 32_767
+_MAX_PATH: Final = 32_767
 """Longest path in characters."""
 
 
@@ -34,7 +34,7 @@ def profile_directory() -> Path | None:
     if not advapi32.OpenProcessToken(kernel32.GetCurrentProcess(), _TOKEN_QUERY, ctypes.byref(token)):
         return None
     try:
-        found = ctypes.create_unicode_buffer(_LONGEST)
-        return Path(found.value) if find(token, found, ctypes.byref(wintypes.DWORD(_LONGEST))) else None
+        found = ctypes.create_unicode_buffer(_MAX_PATH)
+        return Path(found.value) if find(token, found, ctypes.byref(wintypes.DWORD(_MAX_PATH))) else None
     finally:
         kernel32.CloseHandle(token)

@@ -8,24 +8,30 @@ from collections.abc import Iterable
 from typing import Final
 
 
-_PLAIN: Final = re.compile(r"[\w+=:./\\~-]+", re.ASCII)
+_PLAIN: Final = re.compile(r"[\w+=:./\\-]+")
 _SPECIAL: Final = re.compile("([$`\u201c\u201d\u201e])")
 """What PowerShell expands between quotation marks, and what it takes for one."""
 
 
-def shell_quoted(word: str) -> str:
+def shell_quoted(word: str, *, platform: str | None = None) -> str:
     """Return a word for a command line, in quotation marks if it needs any.
 
     On Windows, it is safe to paste into cmd.exe and PowerShell: neither runs a part of it. With a dollar sign, it means
     the same only to PowerShell.
+
+    Args:
+        word: The word itself.
+        platform: The value of ``sys.platform``; None for that of this process.
     """
-    if sys.platform != "win32":
+    if (platform or sys.platform) != "win32":
         import shlex
 
         return shlex.quote(word)
     if _PLAIN.fullmatch(word):
         return word
-    return '"' + _SPECIAL.sub(r"`\1", word.replace('"', '\\"')) + '"'
+    # A backslash before a quotation mark would make it part of the word.
+    text = re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), word)
+    return '"' + _SPECIAL.sub(r"`\1", text) + '"'
 
 
 def shell_joined(words: Iterable[str]) -> str:

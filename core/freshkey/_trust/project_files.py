@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from freshkey._files.path_text import shown_path
 from freshkey._files.project_place import project_of
 from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._files.variable_paths import variable_paths
-from freshkey._text.shell_word import shell_word
+from freshkey._text.shell_words import shell_quoted
 from freshkey._text.visible import spelled_out
 from freshkey._trust.answers import Answers
 from freshkey._trust.question import UNCHECKED, check_fits
@@ -271,4 +272,4 @@ def _as_argument(path: str) -> str:
     """Return a path as a word of a command line that means the same file in every directory."""
     with suppress(OSError, ValueError):
         path = shown_path(os.path.realpath(path)) or path
-    return shell_word(path)
+    return shell_quoted(path)

@@ -7,13 +7,12 @@ does not fit a small terminal is not asked at all. See docs/decisions.md, "The t
 
 from __future__ import annotations
 
-import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from freshkey._text.shell_word import shell_word
+from freshkey._text.shell_words import shell_joined, shell_quoted
 from freshkey._text.visible import spelled_out
 from freshkey.errors import TrustNeeded
 
@@ -47,7 +46,7 @@ def demands(entry: Entry) -> Iterator[tuple[str, str]]:
     if entry.selected:
         yield SELECTED, "when you name no profile"
     for key, value in entry.choices.items():
-        yield spelled_out(key), spelled_out(shlex.quote(value))
+        yield spelled_out(key), spelled_out(shell_quoted(value))
     for key, command in entry.commands.items():
         yield spelled_out(key), shown(command)
 
@@ -55,7 +54,7 @@ def demands(entry: Entry) -> Iterator[tuple[str, str]]:
 def shown(command: Command) -> str:
     """Return a command and the files that are checked before each run, for the user to review."""
     files = ", ".join(str(file) for file in command.pins)
-    return spelled_out(shlex.join(command.argv) + (f" (files: {files})" if files else ""))
+    return spelled_out(shell_joined(command.argv) + (f" (files: {files})" if files else ""))
 
 
 def outcome(entries: Sequence[Entry]) -> str:
@@ -96,6 +95,6 @@ def check_fits(lines: Iterable[str], file: Path, *, profile: str | None = None) 
             f"{spelled_out(str(file))[:400]} needs a question that does not fit on one screen, so you are not asked",
             profile=profile,
             hint="Shorten its commands, for example with a script, or review the file and run: freshkey trust --yes"
-            f" {shell_word(spelled_out(str(file)))[:400]}",
+            f" {shell_quoted(spelled_out(str(file)))[:400]}",
             code="trust-question-too-long",
         )

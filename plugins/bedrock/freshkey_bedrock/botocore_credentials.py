@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, found_here
-from freshkey.plugin import Clock, Profile, Secret
+from freshkey.plugin import Clock, Profile, Secret, shell_quoted
 from freshkey_bedrock.aws_keys import RENEW, AwsKeys
-from freshkey_bedrock.cli_caches import shell_word
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.overlooked import missing_files, overlooked
@@ -177,7 +176,7 @@ def _none_found(profile: Profile, named: str | None) -> LoginRequired:
     message = f"AWS profile {named!r} has no credentials" if named else "no AWS credentials found in the default chain"
     hint = "Sign in with the AWS CLI (for example: aws sso login), or set aws_profile"
     if named:
-        hint = f"Run: aws configure --profile {shell_word(named)}"
+        hint = f"Run: aws configure --profile {shell_quoted(named)}"
     if flaw := overlooked(named or ambient_profile_name()):
         hint = "Correct that, or sign in with the AWS CLI (for example: aws sso login)"
     message = "; ".join(filter(None, (message, flaw, missing_files())))

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import shlex
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from freshkey.errors import LoginRequired, ProtocolError
-from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, read_bounded
+from freshkey.plugin import NotRegularError, TooLongError, parse_json_object, read_bounded, shell_quoted
 from freshkey_bedrock.ini_file import decoded
 from freshkey_bedrock.paths import expanded
 from freshkey_bedrock.stated_end import moment
@@ -85,14 +82,7 @@ class CheckedCache:
 
 def cli_command(command: str, aws_profile: str) -> str:
     """Return a command of the AWS CLI for an AWS profile, quoted for the shell."""
-    return f"aws {command}" + (f" --profile {shell_word(aws_profile)}" if aws_profile != "default" else "")
-
-
-def shell_word(text: str) -> str:
-    """Return a word quoted for the user's shell; on Windows as both cmd.exe and PowerShell read it."""
-    if sys.platform == "win32":
-        return text if re.fullmatch(r"[\w@+=:./-]+", text) else f'"{text}"'
-    return shlex.quote(text)
+    return f"aws {command}" + (f" --profile {shell_quoted(aws_profile)}" if aws_profile != "default" else "")
 
 
 def sso_session(facts: dict[str, Any]) -> dict[str, Any] | str:

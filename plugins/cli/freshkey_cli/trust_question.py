@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freshkey.admin import shell_word
+from freshkey.admin import shell_quoted
 from freshkey.errors import LoginRequired, TrustNeeded
 
 
@@ -39,7 +39,7 @@ def ask(context: Context, file: Path, lines: Sequence[str]) -> None:
     try:
         agreed = context.user().confirm(lines[-1])
     except LoginRequired:
-        command = f"freshkey trust --yes {shell_word(str(file))}"
+        command = f"freshkey trust --yes {shell_quoted(str(file))}"
         hint = f"Run freshkey trust in a terminal; or review the file, then run: {command}"
         raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
     if not agreed:

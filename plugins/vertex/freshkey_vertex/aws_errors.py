@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +17,7 @@ from freshkey.errors import (
     found_here,
 )
 from freshkey.oauth import TRANSIENT_STATUSES, shown_code
-from freshkey.plugin import path_flaw
+from freshkey.plugin import path_flaw, shell_quoted
 from freshkey_vertex import aws_clock
 from freshkey_vertex.aws_authorities import untrusted
 
@@ -112,19 +110,12 @@ def unavailable(*, starting: bool = False) -> TransientError:
 
 
 def _sign_in_required(aws_profile: str, command: str, what: str = "is missing or has expired") -> LoginRequired:
-    chosen = "" if aws_profile == "default" else f" --profile {_shell_word(aws_profile)}"
+    chosen = "" if aws_profile == "default" else f" --profile {shell_quoted(aws_profile)}"
     return LoginRequired(
         f"the 'aws {command}' session of AWS profile {aws_profile!r} {what}",
         hint=f"Run: aws {command}{chosen}",
         code="vertex-aws-sign-in-required",
     )
-
-
-def _shell_word(text: str) -> str:
-    """Return a word quoted for the user's shell; on Windows as both cmd.exe and PowerShell read it."""
-    if sys.platform == "win32":
-        return text if re.fullmatch(r"[\w@+=:./-]+", text) else f'"{text}"'
-    return shlex.quote(text)
 
 
 def _signed_in(session: Session) -> tuple[str, str] | None:

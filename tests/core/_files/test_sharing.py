@@ -13,7 +13,7 @@ import pytest
 
 from freshkey._files import sharing
 from freshkey._files.private import create_private, private_dir, read_private, remove_private, write_private
-from freshkey._files.sharing import PATIENCE, is_busy, retried
+from freshkey._files.sharing import RETRY_SECONDS, is_busy, retried
 from freshkey.errors import StoreUnavailable
 from raises_code import raises_code
 
@@ -86,7 +86,7 @@ def test_readers_see_one_of_two_hundred_versions_each_and_nobody_fails(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Wine 8 replaces no open file at all, and on a busy machine the readers rarely have it closed at the same time.
-    monkeypatch.setattr(sharing, "PATIENCE", 60.0)
+    monkeypatch.setattr(sharing, "RETRY_SECONDS", 60.0)
     file, stop = folder / "x", tmp_path / "stop"
     write_private(file, b"0000" * 1024)
     readers = [started(READER, file, stop) for _ in range(3)]
@@ -121,7 +121,7 @@ def test_file_that_another_program_opened_for_a_moment_is_removed(folder: Path) 
 
 @only_windows
 def test_file_that_another_program_never_closes_is_left_intact(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "PATIENCE", 0.3)
+    monkeypatch.setattr(sharing, "RETRY_SECONDS", 0.3)
     write_private(folder / "x", b"old")
     with open_elsewhere(folder / "x"):
         with raises_code(StoreUnavailable, "store-access-denied") as caught:
@@ -150,7 +150,7 @@ def test_file_that_is_removed_while_it_is_read_is_missing_once_it_is_closed(fold
 
 @only_windows
 def test_directory_is_no_file_that_may_be_closed_soon(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "PATIENCE", 1e9)
+    monkeypatch.setattr(sharing, "RETRY_SECONDS", 1e9)
     (folder / "x").mkdir()
     with raises_code(StoreUnavailable, "unsafe-store-path"):
         read_private(folder / "x")
@@ -186,11 +186,11 @@ def test_what_is_open_elsewhere_is_tried_again_until_it_works_or_patience_ends(n
         return "done"
 
     assert retried(attempt, clock=time.read, sleep=time.sleep) == "done"
-    assert 0.5 < time.now < PATIENCE
+    assert 0.5 < time.now < RETRY_SECONDS
     left += [WindowsError(number)] * 10_000
     with pytest.raises(PermissionError):
         retried(attempt, clock=time.read, sleep=time.sleep)
-    assert time.now > 0.5 + PATIENCE
+    assert time.now > 0.5 + RETRY_SECONDS
     assert len(left) > 5_000
 
 
