@@ -59,12 +59,54 @@ def _boot_id() -> str:
     A per-process ID is the safe fallback: elapsed times of other processes are then never compared with ours, and
     the wall clock decides.
     """
-    if sys.platform == "win32":  # where anyone may make a `\proc` on the drive of the working directory
-        return f"process-{uuid.uuid4()}"
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
+        return _system_boot_id()
+    except (OSError, AttributeError):
         return f"process-{uuid.uuid4()}"
+
+
+if sys.platform == "win32":
+
+    def _system_boot_id() -> str:
+        """Return when this user's registry was loaded, which is after the boot, and which clock `elapsed` is.
+
+        A volatile key is gone once the registry is unloaded, at the latest with the system, and the time of one that
+        nobody writes to is that of its creation (``RegCreateKeyExW``, ``RegQueryInfoKeyW`` on learn.microsoft.com).
+        """
+        import ctypes
+        import winreg
+        from ctypes import wintypes
+
+        key, user = wintypes.HKEY(), wintypes.HKEY(winreg.HKEY_CURRENT_USER)
+        options = winreg.REG_OPTION_VOLATILE
+        create = ctypes.WinDLL("advapi32").RegCreateKeyExW
+        if status := create(
+            user, r"Software\freshkey boot", 0, None, options, winreg.KEY_READ, None, ctypes.byref(key), None
+        ):
+            raise ctypes.WinError(status)
+        try:
+            created = winreg.QueryInfoKey(key.value or 0)[2]
+        finally:
+            winreg.CloseKey(key.value or 0)
+        # Two versions of Python may have two clocks here, which began at different times.
+        return f"{created}-{time.get_clock_info('monotonic').implementation}"
+
+elif sys.platform == "darwin":
+
+    def _system_boot_id() -> str:
+        """Return the kernel's own ID: sysctl(3), ``kern.bootsessionuuid``, which no header declares."""
+        import ctypes
+
+        found, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+        name = b"kern.bootsessionuuid"
+        if ctypes.CDLL(None, use_errno=True).sysctlbyname(name, found, ctypes.byref(size), None, ctypes.c_size_t(0)):
+            raise OSError(ctypes.get_errno(), "sysctlbyname failed")
+        return found.value.decode("ascii")
+
+else:
+
+    def _system_boot_id() -> str:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
 class SystemClock:

@@ -86,7 +86,9 @@ if sys.platform != "win32":
 
         @property
         def ended(self) -> bool:
-            """Whether it has exited; it is not reaped yet, so that its process group ID is not reused."""
+            """Whether it has exited; where possible, it is not reaped yet, lest its process group ID be reused."""
+            if sys.platform == "darwin":  # which has no waitid before Python 3.13
+                return self._process.poll() is not None
             try:
                 return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
             except ChildProcessError:  # the application ignores SIGCHLD, or reaps all children itself
