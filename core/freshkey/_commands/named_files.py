@@ -35,6 +35,9 @@ MAX_OPTION: Final = 256
 _BETWEEN: Final = re.compile(r"\$\{?\w+\}?|%\w+%|[\s=:,;'\"()<>|&@`{}#!*?\[\]]+")
 """What is before, between and after the paths in a word, variables of a shell included."""
 
+_BETWEEN_WITH_DRIVES: Final = re.compile(r"\$\{?\w+\}?|%\w+%|(?:[\s=,;'\"()<>|&@`{}#!*?\[\]]|(?<!\b[A-Za-z]):)+")
+"""The same between paths of Windows: without its drive, one would lie on that of the working directory."""
+
 _EXPANDED: Final = re.compile(r"[$`*?\[{\\'\"(]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])")
 """What a shell expands, what quotes or computes in any language, and the way up from any directory."""
 
@@ -152,6 +155,8 @@ def _pieces(word: str) -> Iterator[str]:
     for text in dict.fromkeys(texts):
         yield text
         yield from _BETWEEN.split(text)
+        if sys.platform == "win32":
+            yield from _BETWEEN_WITH_DRIVES.split(text)
         ends = (found.end() for found in _BETWEEN.finditer(text))
         yield from (text[end:] for end in ends if len(text) - end <= MAX_PATH)  # paths with a space in them
 

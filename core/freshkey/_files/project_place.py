@@ -51,8 +51,11 @@ LOADERS: Final = (
 """Variables from which the loader, shells and interpreters take code to run in any program that they start."""
 
 _BETWEEN: Final = re.compile(r"(?:[\s=,;]|:(?![\\/]))+" if sys.platform == "win32" else r"[\s=,:;]+")
-_ABSOLUTE: Final = re.compile(r"(?:\b[A-Za-z]:)?[\\/].*" if sys.platform == "win32" else "/.*", re.DOTALL)
+_ABSOLUTE: Final = re.compile(r"(?:\b[A-Za-z]:)?[\\/]" if sys.platform == "win32" else "/")
 """Where an absolute path begins in an option such as ``-I/folder``; on Windows, its drive belongs to it."""
+
+_DRIVE: Final = re.compile(r"\b[A-Za-z]:[\\/]")
+"""Where one with a drive begins, also after a slash, as in ``file:///C:/folder``."""
 
 
 def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
@@ -163,14 +166,30 @@ def leads_into_project(value: str, directory: Path | None = None) -> bool:
         value: A path, several, or options of a program, such as ``--require=FILE`` or ``-I/folder``.
         directory: The working directory; that of the process by default.
     """
-    for part in {value, *_BETWEEN.split(value)} - {""}:
-        absolute = _ABSOLUTE.search(part)
-        if absolute is not None and project_of(absolute[0], directory) is not None:
+    parts = {part for text in _readings(value) for part in (text, *_BETWEEN.split(text))}
+    for part in parts - {""}:
+        if any(project_of(path, directory) is not None for path in _absolute_paths(part)):
             return True
         # Any word can be a relative path; it only matters if there is something.
         if _status(Path(directory or "", part)) is not None and project_of(part, directory) is not None:
             return True
     return False
+
+
+def _readings(value: str) -> set[str]:
+    """Return a value as it is, and as a URL such as ``file:///folder/my%20module.mjs`` means it."""
+    if "%" not in value:
+        return {value}
+    from urllib.parse import unquote
+
+    return {value, unquote(value)}
+
+
+def _absolute_paths(part: str) -> set[str]:
+    """Return the absolute paths that may begin in a part of a value, also after a host: ``file://localhost/folder``."""
+    starts = [_ABSOLUTE.search(part), *(_DRIVE.finditer(part) if sys.platform == "win32" else ())]
+    paths = {part[found.start() :] for found in starts if found is not None}
+    return paths | {f"/{path.lstrip('/').partition('/')[2]}" for path in paths if path.startswith("//")}
 
 
 def home_outside_project(directory: Path | None = None) -> Path:

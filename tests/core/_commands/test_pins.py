@@ -121,6 +121,20 @@ def test_file_is_compared_however_a_word_names_it_on_windows(project: Path, word
     assert any(file.resolve() == (project / named).resolve() for file in pinned(argv, project))
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has drives")
+@proves("TRU-3")
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("{}", "-jar {}", "-javaagent:{}=options", "{},D:/b/y.jar", "D:/b/y.jar;{};D:/b", '"{}" --flag', "-I{}"),
+        *("file:///{}", "file://localhost/{} x", "cmd /c call {}&echo"),
+    ],
+)
+def test_file_on_another_drive_is_named_however_a_word_does(project: Path, word: str) -> None:
+    for written in ("Q:/a/x.jar", r"Q:\a\x.jar"):
+        assert Path("Q:/a/x.jar") in named_files.named_paths([word.format(written)], project)
+
+
 @pytest.mark.skipif(sys.platform != "win32", reason="code as cmd.exe and PowerShell have it")
 @proves("TRU-3")
 @pytest.mark.parametrize(

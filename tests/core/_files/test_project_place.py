@@ -151,6 +151,18 @@ def test_path_of_the_project_in_any_form(project: Path, form: str, monkeypatch: 
     assert not leads_into_project(form.format("/usr/x").replace("file", "other"))
 
 
+@pytest.mark.parametrize("form", ["{}", "--import={}", "--import {} --no-warnings", "x,{}"])
+@pytest.mark.parametrize("encoded", ["{}", "{}%20x", "%66ile"])
+def test_url_of_a_file_of_the_project(project: Path, form: str, encoded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: as Node.js takes modules."""
+    monkeypatch.chdir(project / "sub")
+    url = (project / "file").as_uri()
+    for own in (url, url.replace("file:///", "file://localhost/"), url.replace("/project/", "/%70roject/")):
+        assert leads_into_project(form.format(own.removesuffix("file") + encoded.format("file"))), own
+    for other in ("/usr/x", "/project/file"):
+        assert not leads_into_project(form.format(Path(project.anchor, other).as_uri()))
+
+
 @pytest.mark.parametrize(
     "at",
     [

@@ -8,6 +8,7 @@ from typing import Any, Final
 from attrs import asdict, frozen
 
 from freshkey import expiry
+from freshkey._files.sharing import remove
 from freshkey._files.state_file import StateFile, moment
 from freshkey._interprocess.notifier import harmless
 from freshkey.clock import SYSTEM, Clock, Moment
@@ -62,7 +63,7 @@ class Dismissals:
         """Forget it: the keychain is unlocked."""
         self._own = None
         with harmless("keychain prompts"):
-            self._file.path.unlink(missing_ok=True)
+            remove(self._file.path)
 
     def _read(self) -> _Dismissal | None:
         return self._file.read(_dismissal) or self._own
