@@ -331,7 +331,7 @@ class Configuration:
         if given := self._environ.get(variable):
             flaw: str | None = "cannot be resolved"
             with suppress(RuntimeError, OSError):  # unknown user in ~user; deleted working directory
-                path = Path(given).expanduser()
+                path = _with_home(given)
                 flaw = path_flaw(str(path))
                 if flaw is None:
                     # On Windows, `C:folder` is relative to a directory of its own, and `\folder` to the drive.
@@ -357,3 +357,16 @@ class Configuration:
         misspelled = [key for key in table if closest(key, {"provider"})]
         check_keys(self.document, name, misspelled, CORE_KEYS)
         return name
+
+
+def _with_home(given: str) -> Path:
+    """Return a path with the home directory for ``~`` or ``~user``.
+
+    Raises:
+        RuntimeError: The user, or the own home directory, is not known.
+    """
+    user = given.replace(os.sep, "/").partition("/")[0]
+    # On Windows, Python makes up a directory beside the own one, which would be created.
+    if sys.platform == "win32" and user[:1] == "~" != user and not Path(user).expanduser().is_dir():
+        raise RuntimeError
+    return Path(given).expanduser()

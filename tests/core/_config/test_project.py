@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 
@@ -16,6 +17,7 @@ from freshkey._commands.command import Command
 from freshkey._config.configuration import Configuration
 from freshkey._config.project import FILE_NAME, Project, Wishes, find, load
 from freshkey._files.project_place import REPOSITORIES
+from freshkey._text.shell_words import shell_quoted
 from freshkey.errors import ConfigurationError, FreshkeyError, TrustNeeded
 from freshkey.model.description import Description
 from raises_code import raises_code
@@ -50,11 +52,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path.resolve() / "home"
     for directory in (home, home / "config"):
         directory.mkdir(mode=0o700)
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv(HOME, str(home))
     (home / "config" / "config.toml").write_text(OWN)
     (home / "config" / "config.toml").chmod(0o600)
     return home
 
+
+HOME = "USERPROFILE" if sys.platform == "win32" else "HOME"
+SH, NO_SUCH = ("cmd", "C:/no/such") if sys.platform == "win32" else ("sh", "/no/such")
+with_links = pytest.mark.skipif(sys.platform == "win32", reason="Wine 8 makes no symbolic links")
+with_modes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes and owners")
 
 Write = Callable[..., Configuration]
 
@@ -146,6 +153,7 @@ def test_file_of_another_user_above_does_not_count(open_tmp_path: Path, second_u
     assert find(open_tmp_path, None) == open_tmp_path / FILE_NAME  # to be refused, when it is read
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not remove the directory that a program works in")
 def test_deleted_working_directory_has_no_project(home: Path, write: Write, project: Path) -> None:
     configuration = write("")
     for entry in (project / FILE_NAME, project / ".git"):
@@ -159,7 +167,7 @@ def test_deleted_working_directory_has_no_project(home: Path, write: Write, proj
 def test_repository_is_enough_without_a_home_directory(
     write: Write, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", variable)
+    monkeypatch.setenv(HOME, variable)
     assert write('profile = "second"').select().name == "second"
 
 
@@ -265,30 +273,39 @@ def test_project_defines_its_own_profile(write: Write, project: Path) -> None:
         ('[profiles.ci]\nprovider = "p"\nregion = 3', 3, "invalid-setting", "'region'"),
         ('[profiles.ci]\nprovider = "p"\nhelper = "op read"', 3, "invalid-setting", "'helper' must be a list"),
         ('[profiles.ci]\nprovider = "p"\nhelper = []', 3, "invalid-setting", "'helper' must be a list"),
-        ('[profiles.ci]\nprovider = "p"\nhelper = ["sh", 1]', 3, "invalid-setting", "'helper' must be a list"),
+        ('[profiles.ci]\nprovider = "p"\nhelper = ["x", 1]', 3, "invalid-setting", "'helper' must be a list"),
         ('[profiles.ci]\nprovider = "p"\nhelper = ["../sh"]', 3, "invalid-command", "'helper'"),
         ('[profiles.ci]\nprovider = "p"\nhelper = ["./a/../../sh"]', 3, "invalid-command", "'helper'"),
         ('[profiles.ci]\nprovider = "p"\nhelper = ["./no"]', 3, "command-not-runnable", "'no'"),
-        ('[profiles.ci]\nprovider = "p"\nhelper = ["/no/such"]', 3, "command-not-runnable", "'such'"),
+        (f'[profiles.ci]\nprovider = "p"\nhelper = ["{NO_SUCH}"]', 3, "command-not-runnable", "'such'"),
         ('[profiles.ci]\nprovider = "p"\nhelper = ["no-such-program"]', 3, "command-not-runnable", "'no-such-program'"),
         ('[profiles.ci]\nprovider = "p"\nhelper = ["./.freshkey.toml"]', 3, "command-not-runnable", "'.freshkey.toml'"),
-        ('[profiles.ci]\nprovider = "p"\nhelper = ["sh", "./nowhere"]', 3, "unreadable-program", "project/nowhere"),
+        pytest.param(
+            *(
+                '[profiles.ci]\nprovider = "p"\nhelper = ["sh", "./nowhere"]',
+                3,
+                "unreadable-program",
+                "project/nowhere",
+            ),
+            marks=with_links,
+        ),
     ],
 )
 def test_everything_else_is_an_error_with_its_line(write: Write, text: str, line: int, code: str, fact: str) -> None:
     configuration = write(text)
-    Path("nowhere").symlink_to("gone")
+    if "nowhere" in text:
+        Path("nowhere").symlink_to("gone")
     with raises_code(ConfigurationError, code) as caught:
         typed(configuration, configuration.select(None).name if "[" not in text else "ci", PROVIDER, trusting)
     assert not isinstance(caught.value, TrustNeeded)
-    assert f"/project/.freshkey.toml, line {line}: " in caught.value.message
-    assert fact in str(caught.value)
+    assert f"/project/.freshkey.toml, line {line}: " in caught.value.message.replace(os.sep, "/")
+    assert fact in str(caught.value).replace(os.sep, "/")
 
 
 def test_error_says_what_is_allowed_and_where_to_set_the_rest(write: Write, home: Path) -> None:  # TRU-5
     with raises_code(ConfigurationError, "not-allowed-in-project") as caught:
         typed(write('[profiles.ci]\nprovider = "p"\ntoken_url = "https://x"'), "ci", PROVIDER)
-    assert f"{home}/config/config.toml" in str(caught.value.hint)
+    assert str(home / "config" / "config.toml") in str(caught.value.hint)
     assert "helper, other, provider, region, source" in str(caught.value.hint)
 
 
@@ -296,7 +313,7 @@ def test_provider_that_is_not_installed_is_named_with_its_line(write: Write) -> 
     configuration = write('[profiles.ci]\nprovider = "exmaple"')
     error = configuration.unknown(configuration.table("ci"), ["example"])
     assert error.code == "unknown-plugin"
-    assert "project/.freshkey.toml, line 2: " in error.message
+    assert str(Path("project", ".freshkey.toml, line 2: ")) in error.message
     assert "'exmaple'" in error.message
     assert "'example'" in str(error.hint)
 
@@ -323,14 +340,14 @@ def into_a_directory(file: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "code", "fact"),
     [
-        (link, "unreadable-configuration", "symbolic link"),
+        pytest.param(link, "unreadable-configuration", "symbolic link", marks=with_links),
         (grow, "unreadable-configuration", "larger than"),
-        (into_a_pipe, "unreadable-configuration", "regular file"),
+        pytest.param(into_a_pipe, "unreadable-configuration", "regular file", marks=with_modes),
         (into_a_directory, "unreadable-configuration", "cannot read"),
-        (lambda file: file.chmod(0o622), "unsafe-configuration", "chmod go-w"),
-        (lambda file: file.parent.chmod(0o777), "unsafe-configuration", "chmod go-w"),
-        (lambda file: os.chown(file, 12345, -1), "unsafe-configuration", "12345"),
-        (lambda file: os.chown(file.parent, 12345, -1), "unsafe-configuration", "12345"),
+        pytest.param(lambda file: file.chmod(0o622), "unsafe-configuration", "chmod go-w", marks=with_modes),
+        pytest.param(lambda file: file.parent.chmod(0o777), "unsafe-configuration", "chmod go-w", marks=with_modes),
+        pytest.param(lambda file: os.chown(file, 12345, -1), "unsafe-configuration", "12345", marks=with_modes),
+        pytest.param(lambda file: os.chown(file.parent, 12345, -1), "unsafe-configuration", "12345", marks=with_modes),
         (lambda file: file.write_bytes(b"\xff"), "invalid-toml", "UTF-8"),
         (lambda file: file.write_text("x = "), "invalid-toml", "end of document"),
     ],
@@ -361,12 +378,13 @@ def test_file_without_read_permission_is_rejected(write: Write, project: Path) -
 # --- commands ------------------------------------------------------------------------------------------------------
 
 
-HELPER = '[profiles.ci]\nprovider = "p"\nhelper = ["./tools/key.sh", "--all", "words"]\n'
+# The name is one that Windows starts, too.
+HELPER = '[profiles.ci]\nprovider = "p"\nhelper = ["./tools/key.cmd", "--all", "words"]\n'
 
 
 def test_command_is_resolved_and_pinned_and_needs_trust(write: Write, project: Path) -> None:  # TRU-3
     (project / "tools").mkdir()
-    script = project / "tools" / "key.sh"
+    script = project / "tools" / "key.cmd"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o700)
     (project / "words").write_text("x")
@@ -376,7 +394,7 @@ def test_command_is_resolved_and_pinned_and_needs_trust(write: Write, project: P
         typed(configuration, "ci", PROVIDER)
     assert caught.value.profile == "ci"
     assert " helper," in caught.value.message
-    assert f"freshkey trust {project}" in str(caught.value.hint)
+    assert f"freshkey trust {shell_quoted(str(project))}" in str(caught.value.hint)
 
     settings = typed(configuration, "ci", PROVIDER, trusting).settings_as(Settings)
     assert settings.helper is not None
@@ -387,33 +405,34 @@ def test_command_is_resolved_and_pinned_and_needs_trust(write: Write, project: P
 
 @pytest.mark.usefixtures("project")
 def test_command_from_an_override_needs_no_trust_but_others_in_the_file_do(write: Write) -> None:
-    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\n')
-    mine = evolve(written, overrides={"helper": ["/bin/true"], "client_id": "mine"})
+    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["no-such-program"]\n')
+    mine = evolve(written, overrides={"helper": [sys.executable], "client_id": "mine"})
 
     settings = typed(mine, "ci", PROVIDER).settings_as(Settings)
     assert settings.helper is not None
-    assert (settings.helper.argv, settings.client_id) == (("/bin/true",), "mine")
+    assert (settings.helper.argv, settings.client_id) == ((sys.executable,), "mine")
 
-    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["/bin/false"]\nother = ["/bin/false"]\n')
+    written = write('[profiles.ci]\nprovider = "p"\nhelper = ["no-such-program"]\nother = ["neither"]\n')
     with raises_code(TrustNeeded, "trust-required") as caught:
-        typed(evolve(written, overrides={"helper": ["/bin/true"]}), "ci", PROVIDER)
+        typed(evolve(written, overrides={"helper": [sys.executable]}), "ci", PROVIDER)
     assert " other," in caught.value.message
     assert "helper" not in caught.value.message
 
 
 def test_program_on_path_is_found_once(write: Write, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
-    (project / "sh").write_text("#!/bin/sh\n")
-    (project / "sh").chmod(0o700)
+    monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
+    for name in ("sh", "cmd.com", "cmd.exe"):
+        (project / name).write_text("#!/bin/sh\n")
+        (project / name).chmod(0o700)
     text = '[profiles.ci]\nprovider = "p"\nhelper = ["{}"]'
-    helper = typed(write(text.format("sh")), "ci", PROVIDER, trusting).settings_as(Settings).helper
+    helper = typed(write(text.format(SH)), "ci", PROVIDER, trusting).settings_as(Settings).helper
     assert helper is not None
     assert PurePath(helper.argv[0]).is_absolute()
     assert not PurePath(helper.argv[0]).is_relative_to(project)
     assert helper.pins == {}
-    monkeypatch.setenv("PATH", ".:")
+    monkeypatch.setenv("PATH", f".{os.pathsep}")
     with raises_code(ConfigurationError, "command-not-runnable"):
-        typed(write(text.format("sh")), "ci", PROVIDER, trusting)
+        typed(write(text.format(SH)), "ci", PROVIDER, trusting)
 
 
 def test_digest_depends_on_the_text_but_not_on_line_endings(write: Write) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import stat
 import sys
@@ -17,6 +18,7 @@ from attrs import evolve
 from freshkey._commands.command import Command, run_command
 from freshkey._config.project import FILE_NAME, Project, Wishes, Words
 from freshkey._config.toml_file import read
+from freshkey._text.shell_words import shell_quoted
 from freshkey._trust.entries import Entry, TrustedCommands
 from freshkey._trust.project_commands import propose, trusting
 from freshkey._trust.question import question
@@ -25,7 +27,9 @@ from freshkey.secret import Secret
 from raises_code import raises_code
 
 
-WORDS: Words = {"helper": ("./key.sh", "--all")}
+NAME, SH, START = ("key.cmd", "cmd", "@") if sys.platform == "win32" else ("key.sh", "sh", "#!/bin/sh\n")
+WORDS: Words = {"helper": (f"./{NAME}", "--all")}
+HELLO = Secret(f"hello{os.linesep}")
 
 
 @pytest.fixture
@@ -34,14 +38,15 @@ def directory(tmp_path: Path) -> Path:
     directory = tmp_path.resolve() / "project"
     directory.mkdir(mode=0o700)
     write(directory, "echo hello")
-    (directory / FILE_NAME).write_text('[profiles.ci]\nprovider = "p"\nhelper = ["./key.sh", "--all"]\n')
+    (directory / FILE_NAME).write_text(f'[profiles.ci]\nprovider = "p"\nhelper = ["./{NAME}", "--all"]\n')
     (directory / FILE_NAME).chmod(0o600)
     return directory
 
 
 def write(directory: Path, code: str) -> None:
-    (directory / "key.sh").write_text(f"#!/bin/sh\n{code}\n")
-    (directory / "key.sh").chmod(0o700)
+    """Write the script, whose code is for a shell of POSIX and for cmd.exe."""
+    (directory / NAME).write_text(f"{START}{code}\n")
+    (directory / NAME).chmod(0o700)
 
 
 def project(directory: Path) -> Project:
@@ -71,24 +76,24 @@ def decide(directory: Path, state: Path, user: Callable[[str], bool] | None, wor
 def test_question_is_one_line_whatever_the_arguments(directory: Path, tmp_path: Path) -> None:
     user = User(False)
     with raises_code(TrustNeeded, "trust-required"):
-        decide(directory, tmp_path / "state", user, {"helper": ("./key.sh", "--all\r\nhelper = true")})
+        decide(directory, tmp_path / "state", user, {"helper": (f"./{NAME}", "--all\r\nhelper = true")})
     assert len(user.questions[0].splitlines()) == 1
 
 
 def test_user_is_asked_once_and_sees_what_will_run(directory: Path, tmp_path: Path) -> None:
     user = User(True)
     for _ in range(3):
-        assert run_command(decide(directory, tmp_path / "state", user)) == Secret("hello\n")
+        assert run_command(decide(directory, tmp_path / "state", user)) == HELLO
     (asked,) = user.questions
     assert asked.startswith(question(propose(project(directory), "ci", Wishes(commands=WORDS))).partition(" Trust")[0])
     for part in (
         "'ci'",
         str(directory / FILE_NAME),
-        f"helper = {directory}/key.sh --all",
-        f"(files: {directory}/key.sh)",
+        f"helper = {shell_quoted(str(directory / NAME))} --all",
+        f"(files: {directory / NAME})",
     ):
         assert part in asked
-    assert decide(directory, tmp_path / "state", None).argv == (f"{directory}/key.sh", "--all")
+    assert decide(directory, tmp_path / "state", None).argv == (str(directory / NAME), "--all")
 
 
 def no_terminal(asked: str) -> bool:
@@ -103,8 +108,8 @@ def test_nothing_runs_unless_the_user_agrees(
         decide(directory, tmp_path / "state", user)
     assert caught.value.profile == "ci"
     assert str(directory / FILE_NAME) in caught.value.message
-    assert "'key.sh'" in caught.value.message
-    assert f"freshkey trust {directory}" in str(caught.value.hint)
+    assert f"'{NAME}'" in caught.value.message
+    assert f"freshkey trust {shell_quoted(str(directory))}" in str(caught.value.hint)
     assert TrustedCommands(tmp_path / "state").all() == ()
 
 
@@ -117,8 +122,9 @@ def change_script(directory: Path) -> None:
 
 
 def remove_script(directory: Path) -> None:
-    (directory / "key.sh").rename(directory / "gone")
-    (directory / "key.sh").symlink_to("gone")
+    (directory / NAME).rename(directory / "gone")
+    if sys.platform != "win32":  # Wine 8 makes no symbolic links
+        (directory / NAME).symlink_to("gone")
     change_script(directory)
 
 
@@ -130,7 +136,7 @@ def test_user_is_asked_again_after_a_change(
     how(directory)
     with raises_code(TrustNeeded, "trusted-command-changed") as caught:
         decide(directory, tmp_path / "state", None)
-    changed = str(directory / (FILE_NAME if how is change_file else "key.sh"))
+    changed = str(directory / (FILE_NAME if how is change_file else NAME))
     assert f"{changed} changed" in caught.value.message
     user = User(True)
     decide(directory, tmp_path / "state", user)
@@ -142,33 +148,34 @@ def test_user_is_asked_again_after_a_change(
 def test_user_is_asked_again_about_an_additional_command(directory: Path, tmp_path: Path) -> None:
     decide(directory, tmp_path / "state", User(True))
     with raises_code(TrustNeeded, "trusted-command-changed"):
-        decide(directory, tmp_path / "state", None, {**WORDS, "another": ("sh",)})
+        decide(directory, tmp_path / "state", None, {**WORDS, "another": (SH,)})
 
 
 def test_program_on_path_is_the_one_that_was_trusted(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # TRU-3
-    words = {"helper": ("sh", "./key.sh")}
+    words = {"helper": (SH, f"./{NAME}")}
     trusted = decide(directory, tmp_path / "state", User(True), words)
     elsewhere = tmp_path / "bin"
     elsewhere.mkdir()
-    (elsewhere / "sh").symlink_to("/bin/false")
+    for name in ("sh", "cmd.exe"):
+        (elsewhere / name).touch(mode=0o700)
     monkeypatch.setenv("PATH", str(elsewhere))
     assert decide(directory, tmp_path / "state", None, words) == trusted
 
 
 def test_script_is_checked_again_right_before_the_run(directory: Path, tmp_path: Path) -> None:
     command = decide(directory, tmp_path / "state", User(True))  # TRU-3: replaced after the check
-    write(directory, f"touch {tmp_path}/ran")
+    write(directory, f'echo x> "{tmp_path / "ran"}"')
     with raises_code(TrustNeeded, "trusted-command-changed") as caught:
         run_command(command)
-    assert str(directory / "key.sh") in caught.value.message
+    assert str(directory / NAME) in caught.value.message
     assert not (tmp_path / "ran").exists()
 
 
 def test_copy_of_a_trusted_project_is_not_trusted(directory: Path, tmp_path: Path) -> None:
     decide(directory, tmp_path / "state", User(True))
-    shutil.copytree(directory, tmp_path / "copy")
+    shutil.copytree(directory, tmp_path / "copy", copy_function=shutil.copy)  # Wine 8 lacks what copy2 calls
     with raises_code(TrustNeeded, "trust-required"):
         decide(tmp_path / "copy", tmp_path / "state", None)
 
@@ -183,7 +190,8 @@ def test_trust_is_saved_in_a_private_file(directory: Path, tmp_path: Path) -> No
     assert TrustedCommands(state).all() == (entry, evolve(entry, profile="other"))
     assert TrustedCommands(state).find(entry.file, "ci") == entry
     assert TrustedCommands(state).find(entry.file, "none") is None
-    assert stat.S_IMODE((state / TrustedCommands.file_name).stat().st_mode) == 0o600
+    if sys.platform != "win32":  # which has no modes
+        assert stat.S_IMODE((state / TrustedCommands.file_name).stat().st_mode) == 0o600
     assert entry.changed() is None
 
 
@@ -238,7 +246,7 @@ def test_trust_that_cannot_be_saved_counts_now_and_is_logged(
     blocked = tmp_path / "state"
     blocked.write_text("a file where the directory should be")
     with caplog.at_level(logging.WARNING):
-        assert run_command(decide(directory, blocked, User(True))) == Secret("hello\n")
+        assert run_command(decide(directory, blocked, User(True))) == HELLO
     assert f"cannot save your approval of {directory / FILE_NAME}" in caplog.text
     with pytest.raises(StoreUnavailable):
         TrustedCommands(blocked).remember(propose(project(directory), "ci", Wishes(commands=WORDS)))
@@ -267,8 +275,8 @@ def test_saving_trust_does_not_restore_what_is_revoked_at_the_same_time(
 
 
 def test_user_is_not_asked_about_a_missing_program(directory: Path, tmp_path: Path) -> None:
-    (directory / "key.sh").unlink()
+    (directory / NAME).unlink()
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
         decide(directory, tmp_path / "state", User())
-    assert "'key.sh'" in caught.value.message
+    assert f"'{NAME}'" in caught.value.message
     assert not isinstance(caught.value, TrustNeeded)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from freshkey._text.shell_words import shell_quoted
 from freshkey._trust.project_files import (
     TrustedFiles,
     ensure_own_environment,
@@ -44,7 +45,7 @@ def test_file_is_trusted_with_its_content(file: Path, state: Path) -> None:
     with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
         ensure_trusted("X_FILE", file, state)
     assert "X_FILE" in caught.value.message
-    assert caught.value.hint == f"Review it, then run: freshkey trust {file}"
+    assert caught.value.hint == f"Review it, then run: freshkey trust {shell_quoted(str(file))}"
     trust_file(state, file)
     ensure_trusted("X_FILE", "key.json", state)
     file.write_text("{ }")
@@ -86,9 +87,10 @@ def test_what_is_no_file_cannot_be_trusted(file: Path, state: Path) -> None:
     """TRU-13: a directory, a pipe or an endless device has no content that could be compared."""
     with raises_code(TrustNeeded, "project-file-not-trusted"):
         ensure_trusted("X_DIR", file.parent, state)
-    (file.parent / "link").symlink_to("/dev/zero")
-    with raises_code(TrustNeeded, "project-file-not-trusted"):
-        ensure_trusted("X_FILE", file.parent / "link", state)
+    if sys.platform != "win32":  # which has no such file
+        (file.parent / "link").symlink_to("/dev/zero")
+        with raises_code(TrustNeeded, "project-file-not-trusted"):
+            ensure_trusted("X_FILE", file.parent / "link", state)
     for path in (file.parent, file.parent / "missing"):
         with raises_code(ConfigurationError, "cannot-trust-file"):
             trust_file(state, path)
@@ -99,7 +101,8 @@ def test_hint_names_the_file_from_every_directory(file: Path, state: Path) -> No
     (file.parent / "-x y").write_text("{}")
     with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
         ensure_trusted("X_FILE", "-x y", state)
-    assert caught.value.hint == f"Review it, then run: freshkey trust '{file.parent}/-x y'"
+    quote = '"' if sys.platform == "win32" else "'"
+    assert caught.value.hint == f"Review it, then run: freshkey trust {quote}{file.parent / '-x y'}{quote}"
     with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
         ensure_trusted("X_DIR", file.parent, state)
     assert "freshkey trust" not in (caught.value.hint or "")
@@ -135,7 +138,8 @@ def test_link_that_is_changed_is_another_file(file: Path, state: Path) -> None:
 
 def test_state_directory_in_the_project_is_refused(file: Path, state: Path) -> None:
     """TRU-13: a project could bring along what the user is said to have trusted."""
-    for name in ("FRESHKEY_STATE_DIR", "XDG_STATE_HOME", "HOME"):
+    usual = ("WIN_PD_OVERRIDE_LOCAL_APPDATA", "USERPROFILE") if sys.platform == "win32" else ("XDG_STATE_HOME", "HOME")
+    for name in ("FRESHKEY_STATE_DIR", *usual):
         with raises_code(ConfigurationError, "state-directory-in-project") as caught:
             ensure_own_environment(file.parent / "state", None, {name: "x"})
         assert name in caught.value.message

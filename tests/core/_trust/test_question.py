@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from raises_code import raises_code
 
 
 PROJECT = Path("/home/ada/project")
+QUOTE = '"' if sys.platform == "win32" else "'"
 
 
 def entry(*argv: str, **more: Command) -> Entry:
@@ -130,7 +133,7 @@ def test_long_path_many_commands_and_many_files_do_not_fit_either() -> None:
 def test_question_fits_a_screen_and_ends_with_the_names_of_the_programs() -> None:  # TRU-12
     short = question(entry("/usr/bin/get-key", "--for", "all of us"))
     assert short.endswith("run get-key?")
-    assert "/usr/bin/get-key --for 'all of us'" in short
+    assert f"/usr/bin/get-key --for {QUOTE}all of us{QUOTE}" in short
     other = Command(argv=("/opt/bin/sign-in",), directory=PROJECT)
     assert question(entry(login=other)).endswith("run get-key, sign-in?")
     assert question(entry("/bin/sh", "-c", "x" * 1300)).endswith("run sh?")
@@ -148,7 +151,7 @@ def test_choices_are_shown_with_their_values() -> None:
     chosen = Entry(file=PROJECT, profile="ci", digest="", choices={"aws_profile": "prod\u200b root"}, selected=True)
     assert list(demands(chosen)) == [
         ("selected", "when you name no profile"),
-        ("aws_profile", r"'prod\u{200b} root'"),
+        ("aws_profile", rf"{QUOTE}prod\u{{200b}} root{QUOTE}"),
     ]
     asked = question(chosen, "it changed\x1b")
     assert r"Note: it changed\u{1b}." in asked
@@ -157,7 +160,7 @@ def test_choices_are_shown_with_their_values() -> None:
 
 def test_files_that_are_compared_are_shown() -> None:
     pins = {PROJECT / "a\u202eb": ""}
-    assert shown(Command(argv=("x",), directory=PROJECT, pins=pins)) == rf"x (files: {PROJECT}/a\u{{202e}}b)"
+    assert shown(Command(argv=("x",), directory=PROJECT, pins=pins)) == rf"x (files: {PROJECT}{os.sep}a\u{{202e}}b)"
 
 
 def test_rows_count_wide_characters_twice() -> None:

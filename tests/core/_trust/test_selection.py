@@ -14,6 +14,7 @@ from example_provider import FakeStore, Provider, description
 from freshkey._config.configuration import Configuration
 from freshkey._config.project import FILE_NAME
 from freshkey._renewal.context import Runtime, build_context
+from freshkey._text.shell_words import shell_quoted
 from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.selection import chosen, named, told
 from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
@@ -103,7 +104,8 @@ def test_choice_needs_trust_once(load: Load, tmp_path: Path, text: str, more: di
             use(configuration, approve=approve)
     name = configuration.select().name
     assert caught.value.profile == name
-    assert caught.value.hint == f"Review it, then run: freshkey trust {tmp_path.resolve() / 'project'}"
+    directory = shell_quoted(str(tmp_path.resolve() / "project"))
+    assert caught.value.hint == f"Review it, then run: freshkey trust {directory}"
     with raises_code(ConfigurationError, "profile-not-named") as refused:
         named(configuration, None, PROVIDERS)
     assert str(tmp_path / "project" / FILE_NAME) in refused.value.message
