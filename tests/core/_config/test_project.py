@@ -429,7 +429,8 @@ def test_program_on_path_is_found_once(write: Write, project: Path, monkeypatch:
     assert helper is not None
     assert PurePath(helper.argv[0]).is_absolute()
     assert not PurePath(helper.argv[0]).is_relative_to(project)
-    assert helper.pins == {}
+    if sys.platform != "win32":  # where options begin with a slash, so the file after it could be the value of one
+        assert helper.pins == {}
     monkeypatch.setenv("PATH", f".{os.pathsep}")
     with raises_code(ConfigurationError, "command-not-runnable"):
         typed(write(text.format(SH)), "ci", PROVIDER, trusting)
