@@ -22,7 +22,7 @@ from promises import proves
 from second_user import SecondUser
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")
+of_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes, owners and searched directories")
 
 SWAP = """
 import select
@@ -81,6 +81,7 @@ def while_swapped(user: SecondUser, shared: Path, planted: Path, action: Callabl
     return said
 
 
+@of_posix
 @proves("TRU-9")
 def test_configuration_below_a_folder_of_everyone_is_never_replaced(
     second_user: SecondUser, shared: Path, planted: Path
@@ -103,6 +104,7 @@ def test_configuration_below_a_folder_of_everyone_is_never_replaced(
     assert all(one in ("unsafe-configuration", {}, "unreadable-configuration") for one in seen), seen
 
 
+@of_posix
 @proves("TRU-9")
 def test_sticky_folder_protects_what_is_ours(second_user: SecondUser, shared: Path, planted: Path) -> None:
     shared.chmod(0o1777)
@@ -116,6 +118,7 @@ def test_sticky_folder_protects_what_is_ours(second_user: SecondUser, shared: Pa
     assert seen == [{"default": "mine"}] * len(seen)
 
 
+@of_posix
 @proves("TRU-9", "STO-7")
 def test_private_files_below_a_folder_of_everyone_are_neither_read_nor_written(
     second_user: SecondUser, shared: Path, planted: Path
@@ -150,6 +153,7 @@ def test_private_files_below_a_folder_of_everyone_are_neither_read_nor_written(
     assert (planted / "config" / "trust.json").read_bytes() == b"hers"
 
 
+@of_posix
 @proves("TRU-9")
 def test_link_of_another_user_is_not_followed(second_user: SecondUser, open_tmp_path: Path) -> None:
     open_tmp_path.chmod(0o1777)
@@ -162,6 +166,7 @@ def test_link_of_another_user_is_not_followed(second_user: SecondUser, open_tmp_
     assert (caught.value.place, caught.value.owner) == (open_tmp_path / "hers", second_user.uid)
 
 
+@of_posix
 @proves("TRU-9")
 @pytest.mark.parametrize("level", ["above", "folder", "file"])
 def test_owner_of_each_level_counts(second_user: SecondUser, tmp_path: Path, level: str) -> None:
@@ -180,6 +185,7 @@ def test_owner_of_each_level_counts(second_user: SecondUser, tmp_path: Path, lev
             check_directory(file.parent)
 
 
+@of_posix
 def test_links_of_ours_are_followed(tmp_path: Path) -> None:
     (tmp_path / "data" / "home").mkdir(parents=True)
     (tmp_path / "data" / "home" / "file").write_text("x")
@@ -195,6 +201,7 @@ def test_links_of_ours_are_followed(tmp_path: Path) -> None:
     check_directory(Path("/"))
 
 
+@of_posix
 def test_folder_behind_a_link_is_checked(tmp_path: Path) -> None:
     (tmp_path / "open" / "inner").mkdir(parents=True)
     (tmp_path / "open").chmod(0o777)
@@ -204,6 +211,7 @@ def test_folder_behind_a_link_is_checked(tmp_path: Path) -> None:
     assert caught.value.place == tmp_path / "open"
 
 
+@of_posix
 def test_loop_of_links_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
@@ -220,17 +228,19 @@ def test_what_is_missing_is_missing_wherever(tmp_path: Path) -> None:
 
 
 def test_only_regular_files_up_to_the_limit_are_read(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotRegularError):
-        read_owned(tmp_path / "pipe", 10)
+        read_owned(Path(os.devnull) if sys.platform == "win32" else tmp_path / "pipe", 10)
     with pytest.raises(IsADirectoryError):
         read_owned(tmp_path, 10)
     (tmp_path / "file").write_text("x" * 11)
     with pytest.raises(TooLongError):
         read_owned(tmp_path / "file", 10)
-    check_file(Path("/dev/null"))
+    check_file(Path(os.devnull))
 
 
+@of_posix
 def test_directory_that_cannot_be_listed_can_be_passed(second_user: SecondUser, open_tmp_path: Path) -> None:
     """Home directories of mode 0711 are common."""
     (open_tmp_path / "home" / "of").mkdir(parents=True)
@@ -254,6 +264,7 @@ print(read_owned(__import__("pathlib").Path(sys.argv[1]), 10))
     assert done.stdout == "b'x'\n"
 
 
+@of_posix
 @proves("TRU-9")
 def test_access_control_list_counts_though_the_group_is_private(
     second_user: SecondUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -275,6 +286,7 @@ def test_access_control_list_counts_though_the_group_is_private(
         check_directory(folder)
 
 
+@of_posix
 def test_overflow_user_stands_for_root_only_where_the_root_directory_is_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +343,7 @@ def homes(open_tmp_path: Path) -> Path:
     return homes
 
 
+@of_posix
 @proves("TRU-9")
 @pytest.mark.parametrize("mode", [0o755, 0o777])
 def test_what_is_above_the_home_directory_counts_only_outside_of_it(homes: Path, mode: int) -> None:
@@ -346,6 +359,7 @@ def test_what_is_above_the_home_directory_counts_only_outside_of_it(homes: Path,
     assert looks(Path("/"), mine) == [f"{homes} {LAB} False"]
 
 
+@of_posix
 @proves("TRU-9")
 def test_home_directory_itself_and_what_is_in_it_counts(homes: Path) -> None:
     mine = homes / "me" / ".config" / "file"
@@ -357,6 +371,7 @@ def test_home_directory_itself_and_what_is_in_it_counts(homes: Path) -> None:
     assert looks(homes / "me", mine) == [f"{homes / 'me'} {LAB} True"]
 
 
+@of_posix
 @proves("TRU-9")
 def test_link_out_of_the_home_directory_makes_everything_count(homes: Path) -> None:
     other = homes / "other" / "file"
@@ -374,6 +389,7 @@ def test_link_out_of_the_home_directory_makes_everything_count(homes: Path) -> N
     assert found == [f"{homes} {LAB} False"] * 4
 
 
+@of_posix
 def test_home_directory_may_be_a_link_of_whoever_owns_the_one_above(homes: Path, open_tmp_path: Path) -> None:
     (homes / "me").rename(open_tmp_path / "disk")
     (homes / "me").symlink_to(open_tmp_path / "disk")
@@ -387,6 +403,7 @@ def test_home_directory_may_be_a_link_of_whoever_owns_the_one_above(homes: Path,
     assert looks(homes / "me", homes / "also" / ".config" / "file") == [f"{homes} {LAB} False"]
 
 
+@of_posix
 def test_directory_is_opened_for_search_where_nothing_else_can_pass_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without that, /home of mode 0711 would hide everything below it on macOS and FreeBSD."""
     rest = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -395,3 +412,18 @@ def test_directory_is_opened_for_search_where_nothing_else_can_pass_it(monkeypat
     assert search_flags("darwin") == 0x4010_0000 | rest
     assert search_flags("freebsd13") == 0x0004_0000 | rest
     assert search_flags("openbsd7") == os.O_RDONLY | rest
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere, owners and modes count")
+def test_on_windows_no_owner_or_mode_leads_to_advice_to_change_it(tmp_path: Path) -> None:
+    """There, ``st_mode`` says what the read-only flag is, and there is no chmod to run."""
+    anything = os.stat_result((0o100777, 1, 1, 1, 4242, 4242, 0, 0, 0, 0))
+    checks = (permissions.is_anothers, permissions.is_foreign, permissions.others_may_write)
+    assert not any(check(anything) for check in (*checks, permissions.others_may_replace))
+    assert not permissions.has_mode(anything, 0o777)
+    tmp_path.chmod(0o777)
+    check_directory(tmp_path)
+    assert private_dir(tmp_path, "state") == tmp_path / "state"
+    write_private(tmp_path / "state" / "file", b"x")
+    (tmp_path / "state" / "file").chmod(0o666)
+    assert read_private(tmp_path / "state" / "file") == b"x"
