@@ -146,12 +146,22 @@ def without_project_path(environ: Mapping[str, str], directory: Path | None = No
             kept[name] = os.pathsep.join(own)
         elif variable_name(name) == "PATH":
             kept[name] = os.devnull  # an empty one means the working directory, and a missing one the default
-    for name in [one for one in kept if variable_name(one) in HOMES]:
-        if PurePath(kept[name]).anchor and project_of(kept[name], directory) is not None:
-            del kept[name]
-            if (home := _system_home()) is not None:
-                kept[name] = str(home.joinpath(*HOMES[variable_name(name)]))
+    _leave_project_homes(kept, directory)
     return kept
+
+
+def _leave_project_homes(environ: dict[str, str], directory: Path | None) -> None:
+    """Replace the home directories among variables that are in the project."""
+    for name in [one for one in environ if variable_name(one) in HOMES]:
+        if PurePath(environ[name]).anchor and project_of(environ[name], directory) is not None:
+            del environ[name]
+            if (home := _system_home()) is not None:
+                environ[name] = str(home.joinpath(*HOMES[variable_name(name)]))
+    if sys.platform == "win32":  # where Git, for one, takes these two before USERPROFILE
+        halves = sorted((one for one in environ if variable_name(one) in {"HOMEDRIVE", "HOMEPATH"}), key=variable_name)
+        if halves and project_of("".join(environ[name] for name in halves), directory) is not None:
+            for name in halves:
+                del environ[name]
 
 
 def variable_name(name: str) -> str:

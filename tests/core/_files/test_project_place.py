@@ -243,3 +243,11 @@ def test_variables_count_in_any_case(project: Path, tmp_path: Path, monkeypatch:
         "LOCALAPPDATA": str(tmp_path / "AppData" / "Local"),
     }
     assert without_project_path({"Path": "bin"}, project) == {"Path": os.devnull}
+
+
+@only_windows
+def test_home_directory_in_two_variables(project: Path, tmp_path: Path) -> None:
+    """TRU-13: Git for Windows takes them before USERPROFILE."""
+    for home, kept in ((project / "x", False), (tmp_path / "me", True)):
+        environ = {"HomeDrive": home.drive, "HOMEPATH": str(home)[2:]}
+        assert without_project_path(environ, project) == (environ if kept else {})
