@@ -59,7 +59,9 @@ class Seen:
         longest_refused: Longest time from the start of a refused request to the newer credential, in seconds.
         longest_behind: Longest time, in seconds, from a renewal by any process to the start of a request that was
             refused with the older credential.
-        errors: Number of errors other than required sign-ins, by class.
+        errors: Number of errors other than required sign-ins, by class and code.
+        texts: The first message of each of these errors.
+        ends: When each credential that a process got ends, in seconds since 1970.
     """
 
     gets: int = 0
@@ -74,15 +76,26 @@ class Seen:
     longest_refused: float = 0.0
     longest_behind: float = 0.0
     errors: dict[str, int] = field(factory=dict)
+    texts: dict[str, str] = field(factory=dict)
+    ends: list[float] = field(factory=list)
 
     def add(self, other: Seen) -> None:
         """Add what another process has seen."""
         for name, value in asdict(other).items():
             mine = getattr(self, name)
-            if isinstance(value, dict):
+            if name == "errors":
                 setattr(self, name, dict(collections.Counter(mine) + collections.Counter(value)))
+            elif name == "texts":
+                setattr(self, name, {**value, **mine})
             else:
                 setattr(self, name, max(mine, value) if name.startswith("longest") else mine + value)
+
+    def note(self, error: Exception) -> None:
+        """Count an error."""
+        code = getattr(error, "code", None)
+        name = type(error).__name__ + (f" ({code})" if code else "")
+        self.errors[name] = self.errors.get(name, 0) + 1
+        self.texts.setdefault(name, str(error))
 
 
 @frozen
@@ -191,11 +204,12 @@ def report(plan: Plan, figures: Figures) -> str:
         ("refused again with the newer credential", seen.refused_again),
         ("longest time from a refusal to a renewal", f"{seen.longest_refused:.3f} s"),
         ("longest time behind another process", f"{seen.longest_behind:.3f} s"),
-        ("errors", seen.errors or "none"),
+        ("errors", ", ".join(f"{count} {name}" for name, count in sorted(seen.errors.items())) or "none"),
         ("longest wait with a valid credential", f"{seen.longest_valid:.3f} s"),
         ("longest wait overall", f"{seen.longest:.3f} s"),
         ("duration", f"{figures.seconds} s"),
     ]
     lost = [f"  lost: {loss.reason}{'' if loss.explained else ' (NOT EXPLAINED)'}" for loss in figures.lost]
+    errors = [f"  error: {name}: {text}" for name, text in sorted(seen.texts.items())]
     broken = [f"BROKEN PROMISE: {what}" for what in figures.broken_promises(plan)]
-    return "\n".join([*(f"{name + ':':<43} {value}" for name, value in rows), *lost, *broken])
+    return "\n".join([*(f"{name + ':':<43} {value}" for name, value in rows), *lost, *errors, *broken])

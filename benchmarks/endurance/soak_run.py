@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import struct
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +23,7 @@ from benchmarks.endurance.soak_figures import Figures, Loss, Plan, Seen
 from benchmarks.endurance.soak_worker import KILLED, LAST, NOTE, mapped
 from freshkey import Configuration, Keeper, expiry
 from freshkey_testing.browser import follow
-from freshkey_testing.server import AuthorizationServer, Policy
+from freshkey_testing.server import AuthorizationServer, Entry, Policy
 from freshkey_testing.user import ScriptedUser
 
 
@@ -36,9 +38,8 @@ SPENDING: Final = (3, 4, 5, 6)
 ROUND: Final = 0.05
 """Seconds between two checks of the processes."""
 
-IN_TRANSIT: Final = 0.5
-"""Seconds that a request may take to the server: a lifetime counts from before it, the log from when it arrived."""
-
+CLOCK_STEP: Final = 0.016
+"""Seconds between two readings of a clock, on Windows with Python 3.12 and older."""
 
 SLOW_SERVER: Final = 5.0
 """Seconds within which the server has responded to a process that died, on a busy machine."""
@@ -117,6 +118,7 @@ class Soak:
         self._deaths: list[_Death] = []
         self._orders: dict[str, Any] = {}
         self._sign_ins = 0
+        self._signed_in_until: list[float] = []
         self._began = 0
 
     def run(self) -> Figures:
@@ -172,8 +174,10 @@ class Soak:
 
     def _sign_in(self, configuration: Configuration) -> None:
         with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
-            keeper.login("soak", interaction=user)
+            credential = keeper.login("soak", interaction=user)
         self._sign_ins += 1
+        if credential.expires_at is not None:
+            self._signed_in_until.append(credential.expires_at.timestamp())
 
     def _replace(self) -> None:
         for index, member in enumerate(self._members):
@@ -230,10 +234,26 @@ class Soak:
         figures.refresh_grants = server.count("grant.refresh_token")
         figures.graced = server.count("refresh_token.graced")
         figures.revoked_grants = server.count("refresh_token.reused")
-        # A renewal is due at most the lead time plus the longest jitter before the expiry.
-        soonest = announced - expiry.effective_lead(announced, None) - expiry.jitter(announced, 1.0) - IN_TRANSIT
-        grants = [entry for entry in server.log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
-        figures.early = sum(
-            newer.kind == "grant.refresh_token" and newer.time - older.time < soonest
-            for older, newer in pairwise(grants)
-        )
+        figures.early = early(server.log, [*figures.seen.ends, *self._signed_in_until], announced)
+
+
+def early(log: Sequence[Entry], ends: Sequence[float], announced: float) -> int:
+    """Return how many renewals were requested before the credential that they replaced was due.
+
+    A lifetime counts from before its request, which takes long to arrive on a busy machine. So the end is the one that
+    the process knew, and not when the server logged the request. A credential that no process got is not judged.
+
+    Args:
+        log: The log of the server.
+        ends: The end of each credential that a process got, in seconds since 1970.
+        announced: The lifetime that the server announces, in seconds.
+    """
+    # A renewal is due at most the lead time plus the longest jitter before the end.
+    longest = expiry.effective_lead(announced, None) + expiry.jitter(announced, 1.0) + CLOCK_STEP
+    grants = [entry for entry in log if entry.kind.startswith("grant.") and entry.kind != "grant.revoked"]
+    replaced = (
+        (newer.time, max((end for end in ends if end - announced <= older.time), default=-math.inf))
+        for older, newer in pairwise(grants)
+        if newer.kind == "grant.refresh_token"
+    )
+    return sum(arrived < end - longest for arrived, end in replaced)

@@ -33,7 +33,7 @@ from freshkey import (
     expiry,
 )
 from freshkey.clock import SYSTEM
-from freshkey.events import Event, SignInNeeded
+from freshkey.events import Event, Obtained, Renewed, SignInNeeded
 
 
 REPORT_SECONDS: Final = 0.5
@@ -100,9 +100,8 @@ class Worker:
                 self._over.wait(0.2)
             except (FreshkeyError, OSError, http.client.HTTPException) as error:
                 connection.close()
-                name = type(error).__name__
                 with self._mutex:
-                    self._seen.errors[name] = self._seen.errors.get(name, 0) + 1
+                    self._seen.note(error)
         connection.close()
 
     def _request(self, connection: http.client.HTTPConnection) -> None:
@@ -165,9 +164,12 @@ class Worker:
         return credential
 
     def _hear(self, event: Event) -> None:
-        """Count repeated reports of the same required sign-in."""
-        if isinstance(event, SignInNeeded):
-            with self._mutex:
+        """Note when each credential ends, and count repeated reports of the same required sign-in."""
+        with self._mutex:
+            # The first one of a process is obtained, even if the process has renewed it.
+            if isinstance(event, Obtained | Renewed) and event.expires_at is not None:
+                self._seen.ends.append(event.expires_at.timestamp())
+            elif isinstance(event, SignInNeeded):
                 self._seen.told_again += event.reason in self._told
                 self._told.add(event.reason)
 

@@ -13,10 +13,11 @@ from attrs import evolve
 
 from benchmarks.endurance import soak
 from benchmarks.endurance.soak_figures import Figures, Loss, Plan, Seen, as_json, report
-from benchmarks.endurance.soak_run import Soak
+from benchmarks.endurance.soak_run import Soak, early
 from benchmarks.endurance.soak_worker import Worker
 from freshkey import OAuthToken, Secret, TransientError
 from freshkey.clock import SYSTEM
+from freshkey_testing.server import Entry
 
 
 SMALL = Plan(processes=3, threads=2, expiries=8)
@@ -40,6 +41,8 @@ def test_without_kills_each_expiry_is_one_grant(tmp_path: Path, store: str) -> N
     assert figures.refresh_grants == figures.expiries >= SMALL.expiries
     assert figures.seen.gets > SMALL.processes * SMALL.threads * 10
     assert (figures.lost, figures.killed, figures.seen.refused_early) == ([], 0, 0)
+    # Each is known, and judged, except perhaps the last one, which may come after the last report.
+    assert len({round(end, 3) for end in figures.seen.ends}) >= figures.refresh_grants - 1
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -113,6 +116,32 @@ def test_second_refusal_counts_unless_the_next_renewal_happened_in_transit(
     assert worker._seen.longest_behind == pytest.approx(4, abs=1)
 
 
+# --- renewals -------------------------------------------------------------------------------------------------------
+
+
+def granted(kind: str, seconds: float) -> Entry:
+    return Entry(time=seconds, kind=f"grant.{kind}", grant=1)
+
+
+@pytest.mark.parametrize(
+    ("second", "third", "counted"),
+    # Of 20 s, the lead is 4 and the longest jitter 1: due from 15 on.
+    [(115, 130, 0), (114.9, 130, 1), (115, 129.9, 1), (114, 128.9, 2), (140, 155, 0), (119, 131, 0)],
+    ids=["due", "first early", "second early", "both early", "late", "second one long in transit"],
+)
+def test_renewal_is_early_if_it_was_requested_before_the_process_had_to(
+    second: float, third: float, counted: int
+) -> None:
+    log = [granted("authorization_code", 101), granted("refresh_token", second), granted("refresh_token", third)]
+    requested = [100, second - 4 if (second, third) == (119, 131) else second]
+    assert early([granted("revoked", 90), *log], [each + 20 for each in (*requested, third)], 20) == counted
+
+
+def test_renewal_of_a_credential_that_no_process_got_is_not_early() -> None:
+    log = [granted("authorization_code", 100), granted("refresh_token", 115), granted("refresh_token", 117)]
+    assert early(log, [120.0], 20) == 0
+
+
 # --- promises -------------------------------------------------------------------------------------------------------
 
 
@@ -155,9 +184,17 @@ def test_refusals_are_expected_from_a_server_that_revokes_access_tokens() -> Non
 
 
 def test_counts_of_processes_add_up() -> None:
-    total = Seen(gets=2, longest=0.5, errors={"a": 1})
-    total.add(Seen(gets=3, longest=0.2, expired=1, errors={"a": 1, "b": 1}))
-    assert total == Seen(gets=5, longest=0.5, expired=1, errors={"a": 2, "b": 1})
+    total = Seen(gets=2, longest=0.5, errors={"a": 1}, texts={"a": "first"}, ends=[1.5])
+    errors, texts = {"a": 1, "b": 1}, {"a": "second", "b": "other"}
+    total.add(Seen(gets=3, longest=0.2, expired=1, errors=errors, texts=texts, ends=[2.5, 3.5]))
+    assert total == Seen(
+        gets=5,
+        longest=0.5,
+        expired=1,
+        errors={"a": 2, "b": 1},
+        texts={"a": "first", "b": "other"},
+        ends=[1.5, 2.5, 3.5],
+    )
 
 
 # --- reporting ------------------------------------------------------------------------------------------------------
@@ -167,6 +204,22 @@ def test_report_lists_each_loss_and_each_broken_promise() -> None:
     text = report(KILLED, evolve(GOOD, lost=[Loss("the response was lost", explained=False)]))
     assert "lost: the response was lost (NOT EXPLAINED)" in text
     assert "BROKEN PROMISE: a sign-in was lost" in text
+
+
+def test_report_tells_errors_of_the_same_class_apart() -> None:
+    seen = Seen()
+    for error in (
+        TransientError("the server is down", code="server-error"),
+        TransientError("the network is down", code="network-failed"),
+        TransientError("the network is still down", code="network-failed"),
+        OSError("closed"),
+    ):
+        seen.note(error)
+    text = report(SMALL, evolve(GOOD, seen=seen))
+    assert "1 OSError, 2 TransientError (network-failed), 1 TransientError (server-error)" in text
+    assert "  error: OSError: closed\n" in text
+    assert "  error: TransientError (network-failed): the network is down\n" in text
+    assert "  error: TransientError (server-error): the server is down\n" in text
 
 
 def test_json_report_has_the_same_results() -> None:
