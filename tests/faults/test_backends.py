@@ -125,9 +125,14 @@ CHANGES = 8
 """One intent, five chunks, one of them the commit, and the sixth chunk of the record before: 7; then it is complete."""
 
 
-def run_five_chunks(verb: str, folder: Path, *more: int) -> subprocess.CompletedProcess[str]:
+def five_chunks(verb: str, folder: Path, *more: int) -> subprocess.Popen[str]:
     command = [sys.executable, FIVE_CHUNKS, verb, str(folder), str(CHANGES), *map(str, more)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=120)
+    return process.returncode, stdout, stderr
 
 
 @pytest.mark.timeout(300)
@@ -135,18 +140,16 @@ def run_five_chunks(verb: str, folder: Path, *more: int) -> subprocess.Completed
 def test_record_of_five_chunks_survives_a_kill_between_any_two_changes(tmp_path: Path) -> None:
     """On Windows, in the real Credential Manager: each process is ended by TerminateProcess."""
     (tmp_path / "entries").mkdir()
-    prepared = run_five_chunks("prepare", tmp_path)
-    assert prepared.returncode == 0, prepared.stderr
-    ended = []
-    for number in range(CHANGES):
-        done = run_five_chunks("crash", tmp_path, number)
-        assert done.stderr == ""
-        ended.append(abs(done.returncode))
-    assert ended == [9] * (CHANGES - 1) + [0]
+    assert finished(five_chunks("prepare", tmp_path)) == (0, "", "")
+    # Each has a profile of its own, so they can run at the same time.
+    crashing = [five_chunks("crash", tmp_path, number) for number in range(CHANGES)]
+    ended = [finished(process) for process in crashing]
+    assert [stderr for _, _, stderr in ended] == [""] * CHANGES
+    assert [abs(code) for code, _, _ in ended] == [9] * (CHANGES - 1) + [0]
 
-    reported = run_five_chunks("report", tmp_path)
-    assert reported.returncode == 0, reported.stderr
-    found = [json.loads(line) for line in reported.stdout.splitlines()]
+    code, stdout, stderr = finished(five_chunks("report", tmp_path))
+    assert code == 0, stderr
+    found = [json.loads(line) for line in stdout.splitlines()]
     # The last write of a chunk commits the record; only the end of an older one is deleted after it.
     assert [each["generation"] for each in found] == [2] * (CHANGES - 2) + [3, 3]
     # From the intent on, a token may have been used, and every process must know.

@@ -467,14 +467,17 @@ class World:
         assert wait is not None
         return wait
 
-    def pass_time(self, seconds: float, *keepers: Keeper) -> int:
-        """Let time pass and run the keepers' timers when due; return the number of runs."""
+    def pass_time(self, seconds: float, *keepers: Keeper, step: float = 0.05) -> int:
+        """Let time pass and run the keepers' timers when due, but not within `step`; return the number of runs.
+
+        A timer that listens for other processes is due every second: hours of that would be long.
+        """
         end = self.clock.elapsed() + seconds
         looks = 0
         while self.clock.elapsed() < end:
             wait = min(self.run_once(keeper) for keeper in keepers)
             looks += 1
-            self.clock.advance(min(max(wait, 0.05), end - self.clock.elapsed()))
+            self.clock.advance(min(max(wait, step), end - self.clock.elapsed()))
         return looks
 
     def hold_until(self, condition: Callable[[], object]) -> None:

@@ -375,12 +375,12 @@ def test_doubtful_refusals_in_a_row_are_tried_at_growing_distances(world: World,
     expire(world)
     world.provider.script.extend(LoginRequired(f"denied (request {each})", doubtful=True) for each in range(999))
     events = collect(keeper)
-    world.pass_time(24 * 3600, keeper)
+    world.pass_time(24 * 3600, keeper, step=10)
     until(lambda: events)
     assert [type(event) for event in events] == [SignInNeeded], "the user is told once"
     assert 24 <= len(world.provider.sent) <= 36
     world.provider.script.clear()
-    world.pass_time(3600, keeper)
+    world.pass_time(3600, keeper, step=10)
     assert token_of(keeper.get("me")) == token_of(world.keeper().get("me"))
     assert (keeper.status("me").sign_in_needed, hints(world).kind) == (None, None)
 

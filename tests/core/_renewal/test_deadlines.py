@@ -136,10 +136,10 @@ def test_sliding_sign_in_is_not_warned_of_unless_renewals_fail(world: World) -> 
     Server(world, 7200.0, slides=True)
     keeper = world.signed_in()
     events = collect(keeper)
-    world.pass_time(4 * 3600, keeper)
+    world.pass_time(4 * 3600, keeper, step=10)
     assert not [event for event in events if isinstance(event, SignInEnding)]
     world.provider.script.extend([LoginRequired("gone")])
-    world.pass_time(7200, keeper)
+    world.pass_time(7200, keeper, step=10)
     assert [type(event) for event in events].count(SignInEnding) == 1
 
 
