@@ -173,7 +173,8 @@ class Soak:
         return _Member(self._orders, self._folder / f"note-{self._began}")
 
     def _sign_in(self, configuration: Configuration) -> None:
-        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow) as user:
+        # What is lost is replaced, even if freshkey is not sure of it.
+        with Keeper(configuration=configuration) as keeper, ScriptedUser(browser=follow, confirm=True) as user:
             credential = keeper.login("soak", interaction=user)
         self._sign_ins += 1
         if credential.expires_at is not None:

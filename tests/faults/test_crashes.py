@@ -20,6 +20,8 @@ from warm_processes import kill as kill_process
 
 RENEWAL = "grant.refresh_token"
 FIFTY = 50 if sys.platform != "win32" else 2  # where each process takes seconds to start
+GRACE = 600.0
+"""Seconds, more than any test takes on a busy machine."""
 
 
 def kill(forge: Forge, point: str) -> None:
@@ -44,7 +46,7 @@ def test_killed_before_sending_does_not_use_the_token(forge: Forge, server: Auth
 def test_killed_between_response_and_save_gets_the_response_again_in_the_grace_period(
     forge: Forge, server: AuthorizationServer, point: str
 ) -> None:
-    server.policy.grace = 30.0
+    server.policy.grace = GRACE
     for repetition in range(FIFTY // 3 + 1):
         kill(forge, point)
         server.wait_for(RENEWAL, repetition + 1)
@@ -57,7 +59,7 @@ def test_killed_between_response_and_save_gets_the_response_again_in_the_grace_p
 def test_two_processes_killed_in_a_row_lose_nothing_in_the_grace_period(
     forge: Forge, server: AuthorizationServer
 ) -> None:
-    server.policy.grace = 30.0
+    server.policy.grace = GRACE
     for _ in range(FIFTY // 5 or 1):
         kill(forge, "request_sent")
         kill(forge, "after_refresh")
@@ -69,7 +71,7 @@ def test_two_processes_killed_in_a_row_lose_nothing_in_the_grace_period(
 def test_each_start_asks_again_in_the_grace_period_however_many_were_killed(
     server: AuthorizationServer, tmp_path: Path, repeats_for: int | None
 ) -> None:
-    server.policy.grace = 600.0
+    server.policy.grace = GRACE
     declared = {} if repeats_for is None else {"repeats_for": repeats_for}
     with Forge({**server.settings(), "provider": "claude_oauth", "store": "file", **declared}, tmp_path) as forge:
         forge.run("login")
@@ -177,14 +179,14 @@ def test_killed_after_the_commit_leaves_the_new_record(forge: Forge, server: Aut
 @proves("FAULT-15", "ROT-6", "ROT-7")
 @proves("FAULT-16", "ROT-4")
 def test_killed_at_any_time_loses_nothing_in_the_grace_period(forge: Forge, server: AuthorizationServer) -> None:
-    server.policy.grace = 30.0
+    server.policy.grace = GRACE
     began = time.monotonic()
     assert works(server, forge.run("refresh"))
     takes = time.monotonic() - began
-    killed = 0
-    for repetition in range(FIFTY // 2):
+    killed, repetitions = 0, max(FIFTY // 2, 4)
+    for repetition in range(repetitions):
         pid = forge.begin("refresh")
-        time.sleep(takes * repetition / (FIFTY // 2))  # each repetition kills at a different time
+        time.sleep(takes * repetition / repetitions)  # each repetition kills at a different time
         kill_process(pid)
         killed += forge.finish().signal == KILLED
         assert works(server, forge.run("refresh"))

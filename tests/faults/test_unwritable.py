@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +16,14 @@ from counterparts.keychain import Keychain
 from crashing_process import Forge, until_halted, works
 from freshkey_testing import AuthorizationServer
 from promises import proves
+from warm_processes import proceed
 
 
 RENEWAL = "grant.refresh_token"
 
 
 @pytest.mark.counterpart
+@pytest.mark.skipif(sys.platform == "win32", reason="GNOME Keyring is not on Windows")
 @proves("FAULT-6", "ROT-4")
 def test_renewal_waits_for_a_keychain_that_is_locked_during_it(
     server: AuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -35,7 +37,7 @@ def test_renewal_waits_for_a_keychain_that_is_locked_during_it(
             renewing = forge.begin("refresh", at="after_refresh", act="SIGSTOP")
             until_halted(renewing)
             keychain.lock()
-            os.kill(renewing, signal.SIGCONT)
+            proceed(renewing)
             with Forge(settings, tmp_path) as other:
                 # Only the halted process has the new token and the lock.
                 assert other.run("refresh", patience=0.05).said["error"] in {"StoreBusy", "StoreUnavailable"}
@@ -50,6 +52,8 @@ def test_renewal_waits_for_a_keychain_that_is_locked_during_it(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A 256 KiB disk."""
+    if sys.platform == "win32":
+        pytest.skip("Windows cannot mount a small disk for a test")
     mounted = tmp_path / "disk"
     mounted.mkdir()
     tried = subprocess.run(
@@ -115,6 +119,7 @@ def test_disk_that_became_read_only_is_detected_before_the_token_is_used(
 
 
 @proves("FAULT-52", "ROT-3")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of open files to lower")
 @pytest.mark.parametrize("point", ["before_lock", "lock_held", "intent_written"])
 def test_process_out_of_file_descriptors_loses_nothing(forge: Forge, server: AuthorizationServer, point: str) -> None:
     starved = forge.run("refresh", at=point, act="starving")
