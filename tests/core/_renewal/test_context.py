@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -336,6 +337,7 @@ class Commanded:
 
 
 COMMANDED = Provider(on_describe=lambda: description(settings=Commanded))
+SCRIPT = "key.cmd" if sys.platform == "win32" else "key.sh"
 
 
 @pytest.fixture
@@ -343,9 +345,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the current directory: a project whose file names a script."""
     project = tmp_path.resolve() / "project"
     project.mkdir(mode=0o700)
-    (project / "key.sh").write_text("#!/bin/sh\necho key\n")
-    (project / "key.sh").chmod(0o700)
-    (project / ".freshkey.toml").write_text('[profiles.ci]\nprovider = "example"\nhelper = ["./key.sh"]\n')
+    (project / SCRIPT).write_text("@echo key\n" if sys.platform == "win32" else "#!/bin/sh\necho key\n")
+    (project / SCRIPT).chmod(0o700)
+    (project / ".freshkey.toml").write_text(f'[profiles.ci]\nprovider = "example"\nhelper = ["./{SCRIPT}"]\n')
     (project / ".freshkey.toml").chmod(0o600)
     monkeypatch.chdir(project)
     return project
@@ -380,7 +382,7 @@ def test_command_of_a_project_needs_consent_once(project: Path, tmp_path: Path) 
     command = again.settings_as(Commanded).helper
     assert asked == again
     assert command is not None
-    assert run_command(command).reveal() == "key\n"
+    assert run_command(command).reveal().splitlines() == ["key"]
 
 
 def test_project_cannot_redefine_the_name_of_a_provider(project: Path, tmp_path: Path) -> None:
@@ -426,7 +428,7 @@ def test_proposals_are_validated_like_profiles_in_use(project: Path, tmp_path: P
     text = (project / ".freshkey.toml").read_text()
     (project / ".freshkey.toml").write_text(f'{text}[profiles.dull]\nprovider = "example"\nregion = "north"\n')
     (entry,) = proposals(configuration(tmp_path), {"example": COMMANDED})
-    assert (entry.profile, entry.commands["helper"].argv) == ("ci", (str(project / "key.sh"),))
+    assert (entry.profile, entry.commands["helper"].argv) == ("ci", (str(project / SCRIPT),))
 
     (project / ".freshkey.toml").write_text(f'{text}[profiles.bad]\nprovider = "example"\ntoken_url = "https://x"\n')
     with pytest.raises(ConfigurationError) as caught:
