@@ -22,7 +22,7 @@ from freshkey_testing.server import Entry
 
 SMALL = Plan(processes=3, threads=2, expiries=8)
 if sys.platform == "win32":  # where each process takes seconds to start
-    SMALL = evolve(SMALL, expiries=2, lifetime=6.0)
+    SMALL = evolve(SMALL, expiries=2, lifetime=12.0)
 KILLED = evolve(SMALL, kill=0.5, aim=0.5) if sys.platform != "win32" else evolve(SMALL, kill=0.1, aim=1.0)
 STORES = ["file", "keyring"] if sys.platform == "win32" else ["file"]
 """Only Windows always has a keychain, the Credential Manager."""
