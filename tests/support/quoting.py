@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ def outcome(act: Callable[[], object]) -> object:
 def everything_said(error: FreshkeyError) -> str:
     """Return everything that a crash report with local variables shows of an error, without frames of tests."""
     ours: TracebackType | None = error.__traceback__
-    while ours is not None and "/tests/" in ours.tb_frame.f_code.co_filename:
+    while ours is not None and "tests" in Path(ours.tb_frame.f_code.co_filename).parts:
         ours = ours.tb_next
     shown = traceback.TracebackException(type(error), error, ours, capture_locals=True)
     return "".join([*shown.format(), str(error), repr(error), repr(error.args), str(vars(error))])

@@ -54,7 +54,7 @@ def _of_aws(content: bytes) -> str:
     except UnicodeDecodeError:
         if sys.platform != "win32":
             raise
-        return content.decode("mbcs")  # what the AWS CLI writes there, and botocore reads: the ANSI code page
+        return content.decode("mbcs")  # where botocore opens the file in the locale's encoding
 
 
 def parse(content: bytes, path: Path) -> Sections:

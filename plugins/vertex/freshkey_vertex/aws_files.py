@@ -138,7 +138,7 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError:
         if sys.platform != "win32":
             raise
-        return data.decode("mbcs")  # what the AWS CLI writes there, and botocore reads: the ANSI code page
+        return data.decode("mbcs")  # where botocore opens the file in the locale's encoding
 
 
 def _sections(text: str, path: Path) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,30 +21,30 @@ from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
 from freshkey_testing.server.wire import Answer, Listener
 from raises_code import raises_code
+from runnable import runnable
 
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands in this file are shell scripts")
 
 MakeKeeper = Callable[..., Keeper]
 MakeProfile = Callable[..., Profile]
 
 
 class Command:
-    """A stand-in for ``aws sso login``: a shell script that records each run and writes the credentials file."""
+    """A stand-in for ``aws sso login``: records each run and writes the credentials file."""
 
     def __init__(self, directory: Path, credentials: Path) -> None:
-        self.path = directory / "sign-in"
+        self.path = directory / ("sign-in.cmd" if sys.platform == "win32" else "sign-in")
         self._runs = directory / "runs"
         self._credentials = credentials
         self.brings("AKIAREFRESHED")
 
-    def does(self, script: str) -> None:
-        self.path.write_text(f"#!/bin/sh\necho run >> {self._runs}\n{script}\n")
-        self.path.chmod(stat.S_IRWXU)
+    def does(self, code: str) -> None:
+        record = f"import os\nwith open({str(self._runs)!r}, 'a') as runs:\n    runs.write('run\\n')"
+        assert runnable(self.path.with_suffix(""), f"{record}\n{code}") == self.path
 
     def brings(self, key: str) -> None:
-        section = f"[default]\\naws_access_key_id = {key}\\naws_secret_access_key = canary-secret-{key}\\n"
-        self.does(f"mkdir -p {self._credentials.parent}; printf '{section}' > {self._credentials}")
+        section = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = canary-secret-{key}\n"
+        folder, file = str(self._credentials.parent), str(self._credentials)
+        self.does(f"os.makedirs({folder!r}, exist_ok=True); open({file!r}, 'w').write({section!r})")
 
     @property
     def runs(self) -> int:
@@ -102,7 +101,7 @@ def test_command_does_not_run_if_there_are_credentials(keeper: Keeper, command: 
 def test_credentials_written_by_another_program_are_used_instead(
     keeper: Keeper, command: Command, aws_home: AwsHome, clock: ManualClock
 ) -> None:
-    command.does("exit 1")
+    command.does("sys.exit(1)")
     with raises_code(LoginRequired, "sign-in-command-failed"):
         keeper.get("work")
     clock.advance(61)
@@ -112,11 +111,13 @@ def test_credentials_written_by_another_program_are_used_instead(
 
 
 def test_waiting_user_sees_each_line(profile: Profile, command: Command, clock: ManualClock) -> None:
-    command.does("echo 'Open https://device.sso.example/ABCD'; echo 'and wait' >&2; exit 3")
+    command.does(
+        "print('Open https://device.sso.example/ABCD', flush=True); print('and wait', file=sys.stderr); sys.exit(3)"
+    )
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed") as caught:
         default_chain.take(profile, NonInteractive("work", ear), clock=clock)
-    for fact in ("'sign-in'", "status 3", "and wait"):
+    for fact in (repr(command.path.name), "status 3", "and wait"):
         assert fact in caught.value.message
     assert ear.lines == ["Open https://device.sso.example/ABCD", "and wait"]
     assert len(ear.doing) == 1
@@ -130,7 +131,7 @@ def test_background_renewal_never_runs_the_command(profile: Profile, command: Co
 
 
 def test_command_runs_at_most_once_a_minute(profile: Profile, command: Command, clock: ManualClock) -> None:
-    command.does("exit 0")
+    command.does("pass")
     for _ in range(3):
         with pytest.raises(LoginRequired):
             default_chain.take(profile, NonInteractive("work"), clock=clock)
@@ -141,7 +142,7 @@ def test_command_runs_at_most_once_a_minute(profile: Profile, command: Command, 
 
 
 def test_command_that_writes_no_credentials_raises(profile: Profile, command: Command, clock: ManualClock) -> None:
-    command.does("exit 0")
+    command.does("pass")
     with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
         default_chain.take(profile, NonInteractive("work"), clock=clock)
 
@@ -154,7 +155,7 @@ def test_command_runs_for_an_aws_profile_without_a_session(
         "[sso-session corp]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = eu-west-1\n"
     )
     team = make_profile(aws_profile="team", auth_refresh=Setting.of([str(command.path)]))
-    command.does("echo AWS_PROFILE is $AWS_PROFILE; exit 1")
+    command.does("print('AWS_PROFILE is', os.environ['AWS_PROFILE']); sys.exit(1)")
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed"):
         aws_profile.take(team, NonInteractive("work", ear), clock=clock)
@@ -197,7 +198,7 @@ def test_command_can_open_a_browser_but_gets_no_secret(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":77")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "canary-of-another-provider")
-    command.does("env; exit 1")
+    command.does("for each in os.environ.items(): print(*each, sep='=')\nsys.exit(1)")
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed"):
         default_chain.take(profile, NonInteractive("work", ear), clock=clock)
@@ -220,22 +221,24 @@ def test_missing_command_is_a_configuration_error(keeper: Keeper, command: Comma
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
         keeper.get("work")
     assert caught.value.profile == "work"
-    assert "'sign-in'" in caught.value.message
+    assert repr(command.path.name) in caught.value.message
 
 
 def test_keeper_names_the_profile_and_logs_no_output(
     keeper: Keeper, command: Command, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    command.does("echo canary-secret-on-stderr >&2; exec sleep 0.1; exit 1")
+    command.does("print('canary-secret-on-stderr', file=sys.stderr)")
     with pytest.raises(FreshkeyError) as caught:
         keeper.get("work")
     assert caught.value.profile == "work"
     assert_no_secret(caplog.text, ["canary-secret-on-stderr"], "the log")
 
 
-def test_configured_command_counts_as_detected_credentials(profile: Profile, make_profile: MakeProfile) -> None:
+def test_configured_command_counts_as_detected_credentials(
+    profile: Profile, make_profile: MakeProfile, command: Command
+) -> None:
     detected = default_chain.detect(profile)
     assert detected is not None
-    assert detected.origin == "files written by 'sign-in'"
+    assert detected.origin == f"files written by {command.path.name!r}"
     assert default_chain.detect(make_profile()) is None

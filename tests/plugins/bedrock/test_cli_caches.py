@@ -6,7 +6,6 @@ import codecs
 import hashlib
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from freshkey.errors import LoginRequired
 from freshkey_bedrock.botocore_errors import own_error
 from freshkey_bedrock.cli_caches import CheckedCache, cache_files, login_session, sso_session
 from raises_code import raises_code
+from runnable import runnable
 
 
 MakeKeeper = Callable[..., Keeper]
@@ -95,13 +95,10 @@ def test_damaged_sso_session_asks_for_aws_sso_login(
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the commands in this file are shell scripts")
 def test_auth_refresh_runs_for_a_damaged_session(make_keeper: MakeKeeper, aws_home: AwsHome, tmp_path: Path) -> None:
     aws_home.config(SSO_CONFIG)
     sso_file().write_bytes(WHOLE[:50])
-    script = tmp_path / "sign-in"
-    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    script.chmod(stat.S_IRWXU)
+    script = runnable(tmp_path / "sign-in", f"open({str(tmp_path / 'ran')!r}, 'w')")
     with raises_code(LoginRequired, CODE) as caught:
         make_keeper(aws_profile="team", auth_refresh=[str(script)]).get("work")
     assert (tmp_path / "ran").exists()

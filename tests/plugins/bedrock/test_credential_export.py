@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,30 +23,29 @@ from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
 from raises_code import raises_code
+from runnable import runnable
 from waiting import until
 
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers in this file are shell scripts")
 
 CANARY = "canary-secret-of-the-export"
 MakeKeeper = Callable[..., Keeper]
 
 
 class Helper:
-    """A shell script that records each run."""
+    """A program that records each run."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / "print-credentials"
+        self.path = directory / ("print-credentials.cmd" if sys.platform == "win32" else "print-credentials")
+        self.output = directory / "output"
         self._runs = directory / "runs"
 
-    def does(self, script: str) -> None:
-        self.path.write_text(f"#!/bin/sh\necho run >> {self._runs}\n{script}\n")
-        self.path.chmod(stat.S_IRWXU)
+    def does(self, code: str) -> None:
+        record = f"import os, time\nwith open({str(self._runs)!r}, 'a') as runs:\n    runs.write('run\\n')"
+        assert runnable(self.path.with_suffix(""), f"{record}\n{code}") == self.path
 
-    def prints(self, value: object) -> None:
-        printed = self.path.with_suffix(".out")
-        printed.write_text(json.dumps(value))
-        self.does(f"cat {printed}")
+    def prints(self, value: object, *, first: str = "") -> None:
+        self.output.write_text(json.dumps(value))
+        self.does(f"{first}\nprint(open({str(self.output)!r}).read())")
 
     @property
     def runs(self) -> int:
@@ -140,13 +138,13 @@ def test_command_gets_aws_file_locations_but_no_credentials(
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, CANARY)
     monkeypatch.setenv("AWS_CA_BUNDLE", "/made/up.pem")
-    helper.prints(flat("ONE", clock))
-    helper.does(f"env > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
+    seen = tmp_path / "seen"
+    helper.prints(flat("ONE", clock), first=f"import json; json.dump(dict(os.environ), open({str(seen)!r}, 'w'))")
     keeper.get("work")
-    seen = (tmp_path / "seen").read_text()
-    assert CANARY not in seen
+    assert CANARY not in seen.read_text()
+    got = json.loads(seen.read_text())
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"):
-        assert f"{name}={os.environ[name]}\n" in seen
+        assert got[name] == os.environ[name]
 
 
 def test_command_gets_the_configured_aws_profile(
@@ -154,66 +152,72 @@ def test_command_gets_the_configured_aws_profile(
 ) -> None:
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         monkeypatch.setenv(name, "another")
-    helper.prints(flat("ONE", clock))
-    helper.does(f"echo $AWS_PROFILE $AWS_DEFAULT_PROFILE > {tmp_path}/seen; cat {helper.path.with_suffix('.out')}")
+    seen = tmp_path / "seen"
+    profiles = "os.environ['AWS_PROFILE'] + ' ' + os.environ['AWS_DEFAULT_PROFILE']"
+    helper.prints(flat("ONE", clock), first=f"open({str(seen)!r}, 'w').write({profiles})")
     make_keeper(credential_export=[str(helper.path)], aws_profile="team").get("work")
-    assert (tmp_path / "seen").read_text() == "team team\n"
+    assert seen.read_text() == "team team"
 
 
 MISBEHAVING = {
-    "no JSON": (f"echo {CANARY}", ProtocolError, "invalid-command-output", "JSON object"),
+    "no JSON": (f"print({CANARY!r})", ProtocolError, "invalid-command-output", "JSON object"),
     "version 2": (
-        f'echo \'{{"Version": 2, "SecretAccessKey": "{CANARY}"}}\'',
+        f'print("""{{"Version": 2, "SecretAccessKey": "{CANARY}"}}""")',
         ProtocolError,
         "invalid-command-output",
         "Version 2; only 1",
     ),
     "version true": (
-        f'echo \'{{"Version": true, "AccessKeyId": "{CANARY}"}}\'',
+        f'print("""{{"Version": true, "AccessKeyId": "{CANARY}"}}""")',
         ProtocolError,
         "invalid-command-output",
         "nor a Version",
     ),
     "neither format": (
-        f'echo \'{{"AccessKeyId": "{CANARY}"}}\'',
+        f'print("""{{"AccessKeyId": "{CANARY}"}}""")',
         ProtocolError,
         "invalid-command-output",
         "nor a Version",
     ),
     "malformed Credentials": (
-        f'echo \'{{"Credentials": "{CANARY}"}}\'',
+        f'print("""{{"Credentials": "{CANARY}"}}""")',
         ProtocolError,
         "invalid-command-output",
         "Credentials that are not an object",
     ),
     "no secret": (
-        f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}"}}\'',
+        f'print("""{{"Version": 1, "AccessKeyId": "{CANARY}"}}""")',
         ProtocolError,
         "invalid-command-output",
         "no AccessKeyId or SecretAccessKey",
     ),
     "a secret that is not a string": (
-        f'echo \'{{"Version": 1, "AccessKeyId": "{CANARY}", "SecretAccessKey": 5}}\'',
+        f'print("""{{"Version": 1, "AccessKeyId": "{CANARY}", "SecretAccessKey": 5}}""")',
         ProtocolError,
         "invalid-command-output",
         "invalid SecretAccessKey",
     ),
     "a malformed time": (
-        f'echo \'{{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "{CANARY}", "Expiration": "soon"}}\'',
+        f'print("""{{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "{CANARY}", "Expiration": "soon"}}""")',
         ProtocolError,
         "invalid-command-output",
         "ISO 8601",
     ),
     "a time without an offset": (
-        f'echo \'{{"Version":1,"AccessKeyId":"a","SecretAccessKey":"{CANARY}","Expiration":"2026-01-01T00:00:00"}}\'',
+        f'print("""{{"Version":1,"AccessKeyId":"a","SecretAccessKey":"{CANARY}","Expiration":"2026-01-01T00:00:00"}}""")',
         ProtocolError,
         "invalid-command-output",
         "ISO 8601",
     ),
-    "no output": ("exit 0", ProtocolError, "invalid-command-output", "nothing"),
-    "a gigabyte": (f"yes {CANARY} | head -c 1000000000", ProtocolError, "invalid-command-output", "65536"),
-    "a secret on standard error": (f"echo {CANARY} >&2; exit 1", TransientError, "command-failed", "status 1"),
-    "a hang": ("exec sleep 600", TransientError, "command-timed-out", "1 s"),
+    "no output": ("pass", ProtocolError, "invalid-command-output", "nothing"),
+    "a gigabyte": (f"for _ in range(30_000_000): print({CANARY!r})", ProtocolError, "invalid-command-output", "65536"),
+    "a secret on standard error": (
+        f"sys.stderr.write({CANARY!r}); sys.exit(1)",
+        TransientError,
+        "command-failed",
+        "status 1",
+    ),
+    "a hang": ("time.sleep(600)", TransientError, "command-timed-out", "1 s"),
 }
 
 
@@ -237,7 +241,7 @@ def test_misbehaving_command_is_bounded_and_named(
         keeper.get("work")
     shown = str(error.value)
     assert shown.startswith("work: ")
-    assert "'print-credentials'" in shown
+    assert repr(helper.path.name) in shown
     assert fact in shown
     assert_no_secret(repr(error.value) + shown + caplog.text, [CANARY], "the error or the log")
 
@@ -247,7 +251,7 @@ def test_expired_credentials_are_refused(keeper: Keeper, helper: Helper, clock: 
     with raises_code(LoginRequired, "command-output-expired") as caught:
         keeper.get("work")
     assert caught.value.profile == "work"
-    assert "'print-credentials'" in caught.value.message
+    assert repr(helper.path.name) in caught.value.message
     assert helper.runs == 1
 
 
@@ -259,7 +263,7 @@ def test_sign_in_with_the_tool_of_the_helper_ends_the_pause(
     with raises_code(LoginRequired, "command-output-expired"):
         running.get("work")
     # Neither the command nor a file that it names changes.
-    helper.path.with_suffix(".out").write_text(json.dumps(flat("NEW", clock)))
+    helper.output.write_text(json.dumps(flat("NEW", clock)))
     clock.advance(1)
     assert key(make_keeper(credential_export=[str(helper.path)]).get("work")) == "ASIANEW"
     clock.advance(1)
@@ -277,7 +281,7 @@ def test_missing_command_is_a_configuration_error(keeper: Keeper, helper: Helper
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
         keeper.get("work")
     assert caught.value.profile == "work"
-    assert "'print-credentials'" in caught.value.message
+    assert repr(helper.path.name) in caught.value.message
 
 
 def test_changed_project_command_is_not_run(tmp_path: Path, helper: Helper, clock: ManualClock) -> None:

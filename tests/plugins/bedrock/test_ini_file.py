@@ -59,7 +59,7 @@ def test_flaw_has_a_line_and_a_name(name: str, ending: str) -> None:
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows has an ANSI code page")
 def test_text_may_be_in_the_ansi_code_page_on_windows() -> None:
-    """The AWS CLI writes it so, and a comment may have been typed in an old editor."""
+    """So botocore reads it; a comment may have been typed in an old editor."""
     text = b"[profile J\xf6rg]\nregion = a\n".decode("mbcs")
     assert parse(b"# f\xfcr J\xf6rg\n[profile J\xf6rg]\r\nregion = a\r\n", PLACE) == {text[1:13]: {"region": "a"}}
 

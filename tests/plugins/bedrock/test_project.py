@@ -13,14 +13,12 @@ from pathlib import Path
 import attrs
 import pytest
 
+from freshkey._text.shell_words import shell_quoted
 from freshkey_bedrock.settings import BedrockSettings
-
-
-if sys.platform == "win32":
-    pytest.skip("scripts, modes and terminals are POSIX", allow_module_level=True)
-
 from typist import Typist
 
+
+PRINT_KEYS = "print-keys.cmd" if sys.platform == "win32" else "print-keys"
 
 KEYS = {"Version": 1, "AccessKeyId": "AKIAPROJECT", "SecretAccessKey": "canary-of-the-project"}
 OPEN = {"region", "aws_profile", "short_term_key_seconds", "auth_refresh", "credential_export"}
@@ -39,7 +37,7 @@ class Project:
         self.directory = self.home / "project"
         for folder in (self.home, self.home / "config", self.directory, self.directory / ".git"):
             folder.mkdir(mode=0o700)
-        self.script("print-keys", f"echo '{json.dumps(KEYS)}'")
+        self.script(f"echo {json.dumps(KEYS)}" if sys.platform == "win32" else f"echo '{json.dumps(KEYS)}'")
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -50,9 +48,9 @@ class Project:
     def ran(self) -> list[str]:
         return sorted(path.name for path in self.directory.glob("RAN-*"))
 
-    def script(self, name: str, text: str) -> None:
-        path = self.directory / name
-        path.write_text(f"#!/bin/sh\ntouch RAN-{name}\n{text}\n")
+    def script(self, text: str) -> None:
+        path = self.directory / PRINT_KEYS
+        path.write_text(f"{'@echo off' if sys.platform == 'win32' else '#!/bin/sh'}\necho ran > RAN-it\n{text}\n")
         path.chmod(stat.S_IRWXU)
 
     def says(self, *lines: str) -> None:
@@ -76,6 +74,10 @@ class Project:
         return self.freshkey("export", "team", "--format", "credential-process")
 
     def trust(self) -> None:
+        if sys.platform == "win32":  # test_console.py types there
+            done = self.freshkey("trust", "--yes", str(self.directory))
+            assert done.returncode == 0, done.stderr
+            return
         with Typist([sys.executable, "-m", "freshkey", "trust", str(self.directory)], self.environ) as typist:
             typist.read_until("[y/N]")
             typist.type("y\n")
@@ -89,7 +91,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.mark.parametrize("setting", ["credential_export", "auth_refresh"])
 def test_untrusted_command_is_not_run(project: Project, setting: str) -> None:  # TRU-3
-    project.says(f'{setting} = ["./print-keys"]')
+    project.says(f'{setting} = ["./{PRINT_KEYS}"]')
     ran = project.export()
     assert (ran.returncode, ran.stdout) == (6, "")
     assert "[trust-required]" in ran.stderr
@@ -99,15 +101,15 @@ def test_untrusted_command_is_not_run(project: Project, setting: str) -> None:  
 
 
 def test_trusted_command_runs_until_it_changes(project: Project) -> None:  # TRU-3
-    project.says('credential_export = ["./print-keys"]')
+    project.says(f'credential_export = ["./{PRINT_KEYS}"]')
     project.trust()
     assert json.loads(project.export().stdout) == KEYS
-    assert project.ran == ["RAN-print-keys"]
-    project.script("print-keys", "touch RAN-changed; echo changed")
+    assert project.ran == ["RAN-it"]
+    project.script("echo changed > RAN-changed")
     changed = project.export()
     assert (changed.returncode, changed.stdout) == (6, "")
     assert "[trusted-command-changed]" in changed.stderr
-    assert "print-keys" in changed.stderr
+    assert PRINT_KEYS in changed.stderr
     assert "RAN-changed" not in project.ran
 
 
@@ -115,17 +117,21 @@ def test_aws_profile_that_a_project_picks_is_not_used_without_trust(project: Pro
     keys = "[prod-root]\naws_access_key_id = AKIAPRODROOT00000000\naws_secret_access_key = secret-of-prod-root\n"
     Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text(keys)
     project.says('aws_profile = "prod-root"')
-    for arguments in (["export", "team"], ["exec", "team", "--", "touch", "RAN-it"], ["whoami", "team"]):
+    for arguments in (
+        ["export", "team"],
+        ["exec", "team", "--", sys.executable, "-c", "open('RAN-it', 'w')"],
+        ["whoami", "team"],
+    ):
         ran = project.freshkey(*arguments)
         assert (ran.returncode, ran.stdout) == (6, "")
         assert "[trust-required]" in ran.stderr
-        assert f"freshkey trust {project.directory}" in ran.stderr
+        assert f"freshkey trust {shell_quoted(str(project.directory))}" in ran.stderr
     assert project.ran == []
 
     project.trust()
     ran = project.freshkey("export", "team")
     assert "AKIAPRODROOT00000000" in ran.stdout
-    told = f"using profile team, defined in {project.directory}/.freshkey.toml (aws_profile = prod-root)"
+    told = f"using profile team, defined in {project.directory / '.freshkey.toml'} (aws_profile = prod-root)"
     assert told in ran.stderr.splitlines()
     project.says('aws_profile = "prod-root"', "# another commit")
     assert "[trust-required]" in project.freshkey("export", "team").stderr
