@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -58,6 +59,8 @@ def test_botocore_in_a_child_process_uses_the_credentials() -> None:
         "print(json.dumps([c.access_key, c.secret_key, c.token, s.get_config_variable('region')]))"
     )
     environment = {"PATH": "", "HOME": "/nowhere", "AWS_EC2_METADATA_DISABLED": "true", **credential().environment()}
+    if sys.platform == "win32":  # without it, there are no sockets
+        environment["SYSTEMROOT"] = os.environ["SYSTEMROOT"]
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def test_table_marks_the_settings_of_projects() -> None:
 
 @pytest.mark.parametrize("text", blocks("toml"))
 def test_configuration_example_is_valid(text: str, tmp_path: Path) -> None:
+    if sys.platform == "win32":  # where such a path depends on the current drive
+        text = text.replace('"/opt/', '"C:/opt/')
     profiles = tomllib.loads(text)["profiles"]
     tables = {name: {**table, "store": "memory"} for name, table in profiles.items()}
     with Keeper(configuration=Configuration.of(tables, state_dir=tmp_path)) as keeper:
@@ -81,7 +84,10 @@ def test_aws_config_example_runs_freshkey_export() -> None:
     assert words[1:] == ["export", "work", "--format", "credential-process", "--min-ttl", "120"]
 
 
-def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("text", blocks("python"))
+def test_python_example_runs(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sys.platform == "win32" and "anthropic" in text:
+        pytest.importorskip("anthropic", reason="Wine 8 does not load pydantic_core", exc_type=ImportError)
     config = tmp_path / "freshkey-config"
     config.mkdir(mode=0o700)
     (config / "config.toml").write_text('[profiles.work]\nprovider = "bedrock"\nregion = "eu-west-1"\n')
@@ -94,11 +100,10 @@ def test_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     }.items():
         monkeypatch.setenv(name, value)
     assert len(blocks("python")) == 3
-    for text in blocks("python"):
-        with Keeper() as keeper:
-            names: dict[str, object] = {"keeper": keeper, "url": "https://example.com/", "body": b""}
-            exec(compile(text, "README.md", "exec"), names)  # noqa: S102  our own example
-            made = names["keeper"]
-            assert isinstance(made, Keeper)
-            assert made.get("work").environment()["AWS_ACCESS_KEY_ID"] == "AKIAREADME"
-            made.close()
+    with Keeper() as keeper:
+        names: dict[str, object] = {"keeper": keeper, "url": "https://example.com/", "body": b""}
+        exec(compile(text, "README.md", "exec"), names)  # noqa: S102  our own example
+        made = names["keeper"]
+        assert isinstance(made, Keeper)
+        assert made.get("work").environment()["AWS_ACCESS_KEY_ID"] == "AKIAREADME"
+        made.close()
