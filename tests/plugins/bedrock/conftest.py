@@ -51,8 +51,6 @@ def aws_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AwsHom
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[Moto]:
-    if sys.platform == "win32":
-        pytest.importorskip("moto", reason="moto is not installed in the rig of Windows")
     with Moto() as running:
         yield running
 
