@@ -8,15 +8,34 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
 from attrs import frozen
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
 _PIECE: Final = 0.25
 """Seconds after which a signal is handled on Windows while the main thread waits."""
+
+
+def utc_time(wall: float) -> datetime:
+    """Return an aware UTC datetime; what `datetime` cannot express becomes the nearest time that it can.
+
+    The program must run although the wall clock is wrong or a server issues a token for thousands of years. Windows
+    converts only times from 1970 to 3000: `datetime.fromtimestamp` raises an `OSError` there for all others.
+
+    Args:
+        wall: Seconds since 1970-01-01T00:00:00Z.
+    """
+    try:
+        return _EPOCH + timedelta(seconds=wall)
+    except OverflowError:
+        return _FIRST if wall < 0 else _LAST
 
 
 @frozen
@@ -36,7 +55,7 @@ class Moment:
     @property
     def utc(self) -> datetime:
         """The wall clock as an aware UTC datetime."""
-        return datetime.fromtimestamp(self.wall, UTC)
+        return utc_time(self.wall)
 
 
 class Clock(Protocol):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from freshkey._secret_input.shape import looks_like
     from freshkey._stores.options import store_options, wrong_option
     from freshkey._text.shell_words import shell_quoted
-    from freshkey.clock import SYSTEM, Clock, Moment
+    from freshkey.clock import SYSTEM, Clock, Moment, utc_time
     from freshkey.hooks import hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
@@ -81,7 +81,7 @@ _HOMES: Final = {
     "_secret_input.shape": "looks_like",
     "_stores.options": "store_options wrong_option",
     "_text.shell_words": "shell_quoted",
-    "clock": "Clock Moment SYSTEM",
+    "clock": "Clock Moment SYSTEM utc_time",
     "hooks": "hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
@@ -109,8 +109,8 @@ __all__ = [
     "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded",
     "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after",
     "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name", "shown_path", "shown_url",
-    "store_options", "tls_context", "tls_failure", "unused_settings", "variable_paths", "without_project_path",
-    "write_private", "wrong_option",
+    "store_options", "tls_context", "tls_failure", "unused_settings", "utc_time", "variable_paths",
+    "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

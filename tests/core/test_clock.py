@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from freshkey import clock
-from freshkey.clock import SYSTEM, Clock, Moment
+from freshkey.clock import SYSTEM, Clock, Moment, utc_time
 from promises import proves
 
 
@@ -62,6 +63,24 @@ def test_moment_converts_to_aware_utc() -> None:
     moment = Moment(1_767_225_600.0, 5.0, "boot")
     assert moment.utc == datetime(2026, 1, 1, tzinfo=UTC)
     assert moment.utc.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("wall", "time"),
+    [
+        (-1.0, "1969-12-31 23:59:59+00:00"),
+        (0.0, "1970-01-01 00:00:00+00:00"),
+        (1_767_225_600.25, "2026-01-01 00:00:00.250000+00:00"),
+        (32_536_850_400.0, "3001-01-19 22:00:00+00:00"),
+        (253_402_300_799.0, "9999-12-31 23:59:59+00:00"),
+        (253_402_300_800.0, "9999-12-31 23:59:59.999999+00:00"),
+        (1e300, "9999-12-31 23:59:59.999999+00:00"),
+        (math.inf, "9999-12-31 23:59:59.999999+00:00"),
+        (-1e15, "0001-01-01 00:00:00+00:00"),
+    ],
+)
+def test_every_wall_clock_converts_to_utc_on_every_system(wall: float, time: str) -> None:
+    assert str(utc_time(wall)) == str(Moment(wall, 5.0, "boot").utc) == time
 
 
 def test_processes_of_one_boot_have_the_same_boot_id() -> None:  # TIM-1

@@ -25,12 +25,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, evolve, field, frozen
 
 from freshkey._http.messages import Response, retry_after
+from freshkey.clock import utc_time
 from freshkey.errors import FreshkeyError, OutcomeUnknown, TransientError
 
 
@@ -184,7 +184,7 @@ class CircuitBreaker:
         # A service in trouble recovers sooner without retries from every process and profile. Users are not held up:
         # their actions are `forced`.
         # See docs/decisions.md, "Host state belongs to a keeper and delays only background work".
-        until = datetime.fromtimestamp(now.wall + wait, UTC)
+        until = utc_time(now.wall + wait)
         why = f"{state.failures} consecutive failures" if state.broken else "requested by the server (Retry-After)"
         message = f"requests to {host} are paused until {until:%H:%M:%S} UTC: {why}"
         raise HostPaused(message, retry_after=wait, local=True, hint=f"Try again in {math.ceil(wait)} s")

@@ -7,7 +7,6 @@ See docs/decisions.md, "Processes share codes and times, not texts".
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Final
 
 from attrs import frozen
@@ -219,8 +218,7 @@ def describe_shared(hints: Hints, now: Moment, *, owned: bool) -> str | None:
 def describe_refusal(code: str | None, intent: Intent | None = None) -> str:
     """Return why a stored sign-in is not used, from the code of its final refusal and what the store knows."""
     if code == "renewal-response-lost" and intent is not None:
-        when = datetime.fromtimestamp(intent.noted.wall, UTC)
-        return f"the response to the renewal started at {when:%Y-%m-%d %H:%M:%S} UTC was lost"
+        return f"the response to the renewal started at {intent.noted.utc:%Y-%m-%d %H:%M:%S} UTC was lost"
     message = "the sign-in can no longer be renewed"
     return f"{message}: {_words(code)}" if code and code != LoginRequired.code else message
 

@@ -10,7 +10,6 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from attrs import Factory, define, evolve, field
 
@@ -350,4 +349,4 @@ def _was_doubted(intent: Intent) -> bool:
 
 
 def _utc(moment: Moment) -> str:
-    return f"{datetime.fromtimestamp(moment.wall, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment.utc:%Y-%m-%d %H:%M:%S} UTC"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Protocol
 
 from attrs import field, frozen
 
 from freshkey import expiry
-from freshkey.clock import SYSTEM, Clock, Moment
+from freshkey.clock import SYSTEM, Clock, Moment, utc_time
 from freshkey.errors import CredentialExpired, FreshkeyError, ProviderRefused
 from freshkey.model.identity import Identity
 from freshkey.model.verdict import ACCEPTED, REFUSED, Answer, Verdict
@@ -66,13 +66,13 @@ class Credential(abc.ABC):
     @property
     def expires_at(self) -> datetime | None:
         """When it expires by the wall clock, aware UTC; None if it is not known to expire."""
-        return None if self.lifetime is None else datetime.fromtimestamp(self.obtained.wall + self.lifetime, UTC)
+        return None if self.lifetime is None else utc_time(self.obtained.wall + self.lifetime)
 
     @property
     def sign_in_ends_at(self) -> datetime | None:
         """When the sign-in itself ends by the wall clock, aware UTC; None if that is not known."""
         after = self.renewable_for
-        return None if after is None else datetime.fromtimestamp(self.obtained.wall + after, UTC)
+        return None if after is None else utc_time(self.obtained.wall + after)
 
     @property
     def refresh_at(self) -> datetime | None:
@@ -81,7 +81,7 @@ class Credential(abc.ABC):
         if not ends:
             return None
         shorter = min(ends)
-        return datetime.fromtimestamp(self.obtained.wall + shorter - expiry.effective_lead(shorter, self.lead), UTC)
+        return utc_time(self.obtained.wall + shorter - expiry.effective_lead(shorter, self.lead))
 
     @property
     def renewable(self) -> bool:

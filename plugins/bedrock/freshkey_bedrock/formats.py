@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,7 +63,7 @@ class AwsCredential(Credential):
             )
         from freshkey_bedrock.signing import signed_headers
 
-        now = datetime.fromtimestamp(self.clock.now().wall, UTC)
+        now = self.clock.now().utc
         return signed_headers(self, method, url, body, now=now, service=SERVICE)
 
     def _environment(self) -> dict[str, str]:

@@ -14,6 +14,8 @@ from typing import Final
 
 from attrs import frozen
 
+from freshkey.plugin import utc_time
+
 
 _NAME: Final = re.compile(
     r"(.*expir(es?|y|ation|ed)|(.*[_.])?(valid_?(until|till|to|thru|through)|not_?(valid_?)?after))"
@@ -77,7 +79,7 @@ def _says_end(name: str) -> bool:
 
 def _parsed(text: str, *, local: bool) -> datetime | None:
     if number := _SECONDS.fullmatch(text) or _MILLISECONDS.fullmatch(text):
-        return datetime.fromtimestamp(int(number[1]), UTC)
+        return utc_time(int(number[1]))
     if found := _TIME.fullmatch(text):
         written = datetime.fromisoformat(f"{found['day']}T{found['clock']}")
         if local and not found["zone"]:

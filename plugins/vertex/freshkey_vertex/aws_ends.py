@@ -13,6 +13,8 @@ from typing import Final
 
 from attrs import frozen
 
+from freshkey.plugin import utc_time
+
 
 EXPIRATION: Final = "AWS_CREDENTIAL_EXPIRATION"
 """The variable of AWS's own tools."""
@@ -102,7 +104,7 @@ def _earliest(moments: Mapping[str, datetime | None]) -> End | None:
 
 def _parsed(text: str) -> datetime | None:
     if number := _SECONDS.fullmatch(text):
-        return datetime.fromtimestamp(int(number[1]), UTC)
+        return utc_time(int(number[1]))
     if found := _TIME.fullmatch(text):
         day, clock, utc, offset = found.groups()
         return datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else offset or ''}")

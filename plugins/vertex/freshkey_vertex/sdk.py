@@ -8,7 +8,7 @@ that check `expired` and `token` themselves also call `refresh`.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from google.auth.credentials import CredentialsWithQuotaProject
@@ -119,5 +119,5 @@ def _expiry(credential: Credential) -> datetime | None:
     ends_at, left = credential.expires_at, credential.seconds_left()
     if ends_at is None or left is None:
         return None
-    now = datetime.fromtimestamp(credential.clock.now().wall, UTC)
+    now = credential.clock.now().utc
     return (ends_at if now < ends_at else now + timedelta(seconds=left)).replace(tzinfo=None)

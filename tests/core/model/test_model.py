@@ -74,6 +74,25 @@ def test_times_are_aware_utc(clock: ManualClock) -> None:  # TIM-1
     assert {at.tzinfo for at in (credential.obtained_at, credential.expires_at, credential.refresh_at)} == {UTC}
 
 
+@pytest.mark.parametrize("lifetime", [32e9, 1e12])
+def test_times_of_a_credential_that_outlives_this_millennium(clock: ManualClock, lifetime: float) -> None:
+    """Windows converts no time after the year 3000, and `datetime` none after 9999."""
+    credential = fresh(clock, lifetime=lifetime, renewable_for=lifetime)
+    end = min(START.timestamp() + lifetime, datetime.max.replace(tzinfo=UTC).timestamp())
+    for at in (credential.expires_at, credential.sign_in_ends_at, credential.refresh_at):
+        assert at is not None
+        assert at.timestamp() == pytest.approx(end, abs=301)
+
+
+def test_an_old_credential_is_reported_as_expired_whatever_the_wall_clock_says() -> None:
+    clock = ManualClock(wall=-1e6)
+    credential = fresh(clock)
+    clock.advance(3601)
+    with pytest.raises(CredentialExpired) as failure:
+        credential.headers()
+    assert failure.value.message == "the credential expired at 1969-12-20 11:13:20 UTC"
+
+
 def test_refresh_at_uses_the_lead_of_the_credential(clock: ManualClock) -> None:
     assert fresh(clock, lead=600.0).refresh_at == START + timedelta(minutes=50)
 

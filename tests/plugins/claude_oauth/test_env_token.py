@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -119,8 +118,6 @@ DESCRIPTORS = [
     ("oauth-token-fd", "oauth_token_fd", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR", ClaudeToken),
 ]
 
-pipes = pytest.mark.skipif(sys.platform == "win32", reason="descriptors are inherited differently there")
-
 
 @pytest.fixture
 def descriptor(monkeypatch: pytest.MonkeyPatch) -> int:
@@ -149,7 +146,6 @@ def place(request: pytest.FixtureRequest) -> Place:
     return Place(source(source_id), setting, variable, kind)
 
 
-@pipes
 @pytest.mark.parametrize("by_setting", [True, False])
 def test_descriptor_is_set_by_setting_or_variable(
     make_profile: Callable[..., Profile],
@@ -169,7 +165,6 @@ def test_descriptor_is_set_by_setting_or_variable(
     assert place.source.detect(profile) == detected
 
 
-@pipes
 def test_without_an_inherited_descriptor_nothing_is_detected(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, place: Place
 ) -> None:
@@ -184,7 +179,6 @@ def test_without_an_inherited_descriptor_nothing_is_detected(
     assert place.source.detect(profile) is None
 
 
-@pipes
 @pytest.mark.parametrize("value", ["five", "-1", "5.0", "1" * 40, "\u0663"])
 def test_variable_that_is_not_a_number_is_an_error(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, value: str

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import stat
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,9 +19,8 @@ from freshkey.model.credential import Credential
 from freshkey_claude_oauth.description import description
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
+from python_program import written_program
 
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX file descriptors and shell scripts")
 
 ORDER = [
     "auth-token",
@@ -112,10 +109,7 @@ by_descriptor("oauth-token-fd", "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR")
 
 @arranges("api-key-helper")
 def helper(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = world.directory / "print-key"
-    script.write_text("#!/bin/sh\necho secret-of-api-key-helper\n")
-    script.chmod(stat.S_IRWXU)
-    world.table["api_key_helper"] = [str(script)]
+    world.table["api_key_helper"] = written_program(world.directory / "print-key", "print('secret-of-api-key-helper')")
     world.secrets["api-key-helper"] = "secret-of-api-key-helper"
 
 

@@ -8,7 +8,6 @@ Source: ``aws-bedrock-token-generator`` 1.1.0; Bedrock user guide, "API keys".
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Final
 
 from attrs import evolve
@@ -82,7 +81,7 @@ def mint(credentials: AwsCredential, *, seconds: float = MAX_LIFE, clock: Clock 
     # Not a heavy import here: creating the credentials has already loaded botocore.
     from freshkey_bedrock.signing import presigned_url
 
-    now = datetime.fromtimestamp(obtained.wall, UTC)
+    now = obtained.utc
     url = presigned_url(credentials, HOST, _ACTION, seconds=life, now=now, service=SERVICE)
     encoded = base64.b64encode((url.removeprefix("https://") + _ENDING).encode()).decode()
     return BedrockApiKey(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from attrs import evolve, frozen
@@ -26,7 +25,18 @@ from freshkey.oauth import (
     refresh_request,
     refusal_error,
 )
-from freshkey.plugin import SYSTEM, Clock, Interaction, Request, Response, Secret, Send, json_body, parse_json_object
+from freshkey.plugin import (
+    SYSTEM,
+    Clock,
+    Interaction,
+    Request,
+    Response,
+    Secret,
+    Send,
+    json_body,
+    parse_json_object,
+    utc_time,
+)
 from freshkey_bedrock.sso.messages import encode, translated
 from freshkey_bedrock.sso.session import Registration, SsoSession
 
@@ -153,7 +163,7 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
         )
     client = session.client
     if not session.is_renewable(center.clock.now().wall):
-        ended = datetime.fromtimestamp(client.expires, UTC)
+        ended = utc_time(client.expires)
         raise LoginRequired(
             f"the client registration with IAM Identity Center expired at {ended:%Y-%m-%d %H:%M:%S} UTC",
             unsent=True,  # the clock may be wrong

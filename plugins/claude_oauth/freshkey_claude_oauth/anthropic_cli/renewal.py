@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +26,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth import OAuthClient, Server, TokenAnswer
-from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret
+from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret, utc_time
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
@@ -238,7 +237,7 @@ class _Renewal:
         raise ended if intent.attempts == 1 else self._lost(intent)
 
     def _lost(self, intent: RefreshIntent) -> LoginRequired:
-        when = datetime.fromtimestamp(intent.started_at, UTC)
+        when = utc_time(intent.started_at)
         started = f"{when:%Y-%m-%d %H:%M:%S} UTC by process {intent.pid}"
         message = f"the response to the renewal started at {started} was lost, and the sign-in with it"
         return LoginRequired(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from attrs import evolve
 
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError
-from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version, shown_path
+from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version, shown_path, utc_time
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_cli.profiles import ACTIVE, CliProfile, load, name_of
@@ -22,9 +22,6 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 
 RECHECK_INTERVAL: Final = 60.0
 """Seconds after which the file is read again if it does not say when its token expires."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""What `datetime.fromtimestamp` counts from, which raises an `OSError` on Windows for what is after the year 3000."""
 
 _HOME: Final = "USERPROFILE" if sys.platform == "win32" else "HOME"
 
@@ -69,7 +66,7 @@ def _expires_at(found: CliProfile) -> datetime | None:
     if found.federation or found.client_id:
         return None  # it is renewed
     expires_at = read_tokens(found).expires_at
-    return None if expires_at is None else _EPOCH + timedelta(seconds=expires_at)
+    return None if expires_at is None else utc_time(expires_at)
 
 
 def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None, clock: Clock = SYSTEM) -> ClaudeToken:
@@ -143,7 +140,7 @@ def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, settings: Claude
     """Return the token in the file: without a client ID, another program renews it, and freshkey only reads it."""
     left = tokens.seconds_left(clock.now().wall)
     if left is not None and left <= 0:
-        when = _EPOCH + timedelta(seconds=tokens.expires_at or 0)
+        when = utc_time(tokens.expires_at or 0)
         message = f"the token expired at {when:%Y-%m-%d %H:%M:%S} UTC; the program that renews it has not done so yet"
         raise TransientError(
             cli_profile.about(message),
