@@ -27,7 +27,8 @@ RENEWALS_TIMEOUT: Final = 40.0
 POLL_INTERVAL: Final = 0.2
 """Seconds between two updates of the time left."""
 
-CHILD_TIMEOUT: Final = 15.0
+CHILD_TIMEOUT: Final = 60.0
+"""Seconds in which even a busy machine, or one that scans each file on first use, starts a process."""
 
 
 def watch_renewals(view: View, keeper: Keeper, wanted: int) -> int:
