@@ -33,17 +33,19 @@ from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
 from home import Home
+from python_program import written_program
 from raises_code import raises_code
 from waiting import until
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the helpers in this file are shell scripts")
+shell = pytest.mark.skipif(sys.platform == "win32", reason="the helper is a shell script")
+"""For what does not differ there, or has its own tests in ``tests/core/_commands``."""
 
 CANARY = "sk-canary-0c9a7e5f1d"
 
 
 class Helper:
-    """A shell script that records each run."""
+    """A program that records each run."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "print-key"
@@ -53,9 +55,17 @@ class Helper:
     def does(self, script: str) -> None:
         self.path.write_text(f"#!/bin/sh\necho run >> {self.runs_file}\n{script}\n")
         self.path.chmod(stat.S_IRWXU)
+        self.command = [str(self.path)]
 
     def prints(self, key: str) -> None:
-        self.does(f"printf '%s\\n' '{key}'")
+        self._runs(f"print({key!r})")
+
+    def fails(self) -> None:
+        self._runs("raise SystemExit(3)")
+
+    def _runs(self, source: str) -> None:
+        note = f"with open({str(self.runs_file)!r}, 'a') as runs:\n    print('run', file=runs)"
+        self.command = written_program(self.path, f"{note}\n{source}")
 
     @property
     def runs(self) -> int:
@@ -93,7 +103,7 @@ class World:
     def keeper(
         self, reporter: LoggingReporter | None = None, /, *, at_terminal: bool = False, **settings: object
     ) -> Keeper:
-        table = {"provider": "claude_oauth", "store": "memory", "api_key_helper": [str(self.helper.path)]}
+        table = {"provider": "claude_oauth", "store": "memory", "api_key_helper": self.helper.command}
         keeper = Keeper(
             configuration=Configuration.of({"me": table | settings}, state_dir=self.directory),
             clock=self.clock,
@@ -140,6 +150,7 @@ def test_ttl_is_configurable(world: World) -> None:
     until(lambda: key(keeper.get("me")) == "key-2")
 
 
+@shell
 def test_refused_key_runs_the_helper_once_for_all_threads(world: World) -> None:
     keeper = world.keeper()
     refused = keeper.get("me")
@@ -168,6 +179,7 @@ def test_same_key_after_a_refusal_is_an_error(world: World) -> None:
     assert key(keeper.get("me")) == "key-1"
 
 
+@shell
 def test_processes_run_the_helper_one_at_a_time(world: World) -> None:
     busy = world.directory / "busy"
     world.helper.does(f"mkdir {busy} || exit 9; sleep 0.2; rmdir {busy}; echo key-1")
@@ -193,6 +205,7 @@ def test_output_is_sent_as_api_key_helper_gives_says(world: World, gives: str, h
     assert world.keeper(api_key_helper_gives=gives).get("me").headers() == headers
 
 
+@shell
 def test_slow_helper_is_reported(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freshkey._commands.helper.SLOW", 0.05)
     notices: list[str] = []
@@ -220,6 +233,7 @@ MISBEHAVING = {
 }
 
 
+@shell
 @pytest.mark.parametrize(("script", "kind", "code"), MISBEHAVING.values(), ids=MISBEHAVING)
 def test_misbehaving_helper_is_stopped_and_named(
     world: World, script: str, kind: type[FreshkeyError], code: str, caplog: pytest.LogCaptureFixture
@@ -235,6 +249,7 @@ def test_misbehaving_helper_is_stopped_and_named(
     assert 1 <= world.helper.runs <= 4
 
 
+@shell
 def test_child_processes_of_the_helper_are_killed(world: World) -> None:
     pid_file = world.directory / "pid"
     world.helper.does(f"sleep 600 & echo $! > {pid_file}; echo key-1")
@@ -250,6 +265,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@shell
 def test_helper_does_not_see_credentials_in_the_environment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
     seen = world.directory / "seen"
@@ -259,6 +275,7 @@ def test_helper_does_not_see_credentials_in_the_environment(world: World, monkey
     assert f"PATH={os.environ['PATH']}" in seen.read_text()
 
 
+@shell
 def test_missing_helper_is_a_configuration_error(world: World) -> None:
     world.helper.path.unlink()
     with raises_code(ConfigurationError, "command-not-runnable") as caught:
@@ -291,7 +308,7 @@ def test_unreasonable_time_is_refused(world: World, name: str, value: float) -> 
 
 def broken(world: World, keeper: Keeper) -> None:
     """Let the helper fail once, without retries."""
-    world.helper.does("exit 3")
+    world.helper.fails()
     keeper._open_profile("me").close()
     with raises_code(TransientError, "command-failed"):
         keeper.get("me")
@@ -326,7 +343,7 @@ def test_helper_that_fails_again_is_run_less_and_less_often(world: World) -> Non
 @pytest.mark.parametrize("form", ["{}", "--config={}", "sh -c 'cat {}'"])
 def test_changed_file_that_an_argument_names_ends_the_pause(world: World, form: str) -> None:
     config = world.directory / "helper.conf"
-    command = [str(world.helper.path), form.format(config)]
+    command = [*world.helper.command, form.format(config)]
     broken(world, world.keeper(api_key_helper=command))
     world.helper.runs_file.unlink()
     with raises_code(TransientError, "command-failed"):
@@ -350,6 +367,7 @@ def test_helper_with_other_settings_is_run_at_once(world: World) -> None:
     assert world.helper.runs == 1
 
 
+@shell
 @pytest.mark.parametrize("code", ["command-failed", "invalid-command-output", "command-timed-out"])
 def test_later_process_runs_a_helper_that_nothing_tells_about(world: World, code: str) -> None:
     """For example one that reads a remote service, which the user has just unlocked."""
@@ -370,10 +388,11 @@ def test_later_process_runs_a_helper_that_nothing_tells_about(world: World, code
     assert key(first.get("me")) == "key-2"
 
 
+@shell
 def test_what_a_helper_reads_is_mended_and_works_in_the_next_process(tmp_path: Path) -> None:
     helper, home = Helper(tmp_path), Home(tmp_path, "memory")
     home.variables |= {"FRESHKEY_CONFIG_DIR": str(tmp_path / "config"), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
-    home.configure(api_key_helper=[str(helper.path)])
+    home.configure(api_key_helper=helper.command)
     helper.does('cat "$(dirname "$0")/vault"')
     failed = home.freshkey("token")
     assert failed.returncode == 5

@@ -136,7 +136,8 @@ def test_renewal_request_is_that_of_anthropics_sdk_and_is_written_back(
     assert abs(written["expires_at"] - in_seconds(3600)) < 60
     assert written["a_member_of_tomorrow"] == {"deep": [1, 2, None]}
     assert written["account_email"] == "ada@example.com"
-    assert stat.S_IMODE(home.credentials_file("work").stat().st_mode) == 0o600
+    if sys.platform != "win32":  # modes mean nothing there
+        assert stat.S_IMODE(home.credentials_file("work").stat().st_mode) == 0o600
     assert leftovers(home) == []
     # Beside its folder there is a lock where others can read what is above.
     there = {path.name for path in home.credentials_file("work").parent.iterdir()} - {"..freshkey.freshkey.lock"}
@@ -487,7 +488,7 @@ def test_concurrent_processes_use_the_refresh_token_once(
 ) -> None:  # ROT-1
     server.hold()
     processes = [run(f"take-{number}", tmp_path) for number in range(3)]  # separate state directories
-    server.wait_until_held()
+    server.wait_until_held(timeout=60)  # processes start slowly in Wine
     server.release()
     tokens = {said(process) for process in processes}
     assert len(tokens) == 1
@@ -563,6 +564,7 @@ def test_nothing_is_sent_if_the_intent_cannot_be_written(
     assert server.count("grant.refresh_token") == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
 @pytest.mark.usefixtures("signed_in")
 def test_nothing_is_sent_if_the_lock_file_was_replaced(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch

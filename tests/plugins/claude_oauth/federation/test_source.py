@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -423,7 +424,8 @@ def test_missing_or_irregular_token_file_is_named_immediately(
     environment.unlink()
     with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
         take(profile, source)
-    assert os.strerror(errno.ENOENT) in str(caught.value)
+    missing = ctypes.FormatError(2).strip() if sys.platform == "win32" else os.strerror(errno.ENOENT)
+    assert missing in str(caught.value)
     if sys.platform != "win32":
         os.mkfifo(environment)
         with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
