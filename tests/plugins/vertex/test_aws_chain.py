@@ -23,6 +23,7 @@ from freshkey_vertex.aws_machine import Listener, on_instance
 from freshkey_vertex.aws_supplier import needs_botocore
 from google_cloud import GoogleCloud
 from loopback_server import Exchange, LoopbackServer
+from python_program import command_line, written_program
 from raises_code import raises_code
 
 
@@ -266,8 +267,8 @@ def test_helper_that_prints_ended_keys(
     federated: Federated, write_aws: Callable[..., None], tmp_path: Path, name: str
 ) -> None:
     printed = {"Version": 1, "AccessKeyId": "ASIADEAD", "SecretAccessKey": "canary", name: PAST}
-    (tmp_path / "printed").write_text(json.dumps(printed), "utf-8")
-    write_aws(f"[profile team]\ncredential_process = cat {tmp_path}/printed\n")
+    command = command_line(written_program(tmp_path / "print-keys", f"print({json.dumps(printed)!r})"))
+    write_aws(f"[profile team]\ncredential_process = {command}\n")
     with raises_code(LoginRequired, "vertex-aws-keys-expired") as caught:
         federated()
     assert caught.value.found_here

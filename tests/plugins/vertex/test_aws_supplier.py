@@ -15,6 +15,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused, 
 from freshkey_vertex import aws_supplier, metadata_http
 from freshkey_vertex.aws_supplier import needs_botocore
 from loopback_server import Exchange, LoopbackServer
+from python_program import command_line, written_program
 from raises_code import raises_code
 
 
@@ -163,7 +164,7 @@ def test_broken_configuration_is_not_quoted(
     ("config", "cause"),
     [
         ("[profile other]\n", "AWS profile 'team' does not exist"),
-        ("[profile team\n", "/aws-config"),
+        ("[profile team\n", "aws-config"),
     ],
 )
 def test_cause_is_named_if_the_region_is_in_the_configuration_too(
@@ -233,7 +234,8 @@ def test_hanging_helper_does_not_hold_the_caller(
     federated: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(aws_supplier, "DEADLINE", 0.2)
-    (tmp_path / "aws-config").write_text("[default]\ncredential_process = sleep 5\n", "utf-8")
+    command = command_line(written_program(tmp_path / "keys", "import time\ntime.sleep(5)"))
+    (tmp_path / "aws-config").write_text(f"[default]\ncredential_process = {command}\n", "utf-8")
     with raises_code(TransientError, "vertex-aws-keys-unavailable"):
         federated()
 

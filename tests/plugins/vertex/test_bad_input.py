@@ -24,6 +24,7 @@ from freshkey_vertex.formats import GoogleCredential
 from google_cloud import ROBOT, SUBJECT_TOKEN, TARGET, GoogleCloud, pem
 from python_program import command_line, written_program
 from raises_code import raises_code
+from system_words import NO_FILE
 
 
 MakeProfile = Callable[..., Profile]
@@ -402,7 +403,7 @@ def test_output_of_a_failing_program_is_not_quoted(
 def test_missing_identity_token(refused: Refused, cloud: GoogleCloud, tmp_path: Path) -> None:
     source = {"file": str(tmp_path / "gone")}
     said = refused(cloud.external_account(source), ConfigurationError, "vertex-no-identity-token")
-    assert f"{tmp_path / 'gone'}: No such file or directory" in said
+    assert f"{tmp_path / 'gone'}: {NO_FILE}" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="FIFOs and devices are POSIX")
@@ -483,7 +484,7 @@ def test_missing_file_named_by_the_variable_is_an_error(
     )
     assert done.returncode != 0
     assert done.stdout == ""
-    assert f"{tmp_path}/gone.json: No such file or directory [vertex-invalid-credentials-file]" in done.stderr
+    assert f"{tmp_path / 'gone.json'}: {NO_FILE} [vertex-invalid-credentials-file]" in done.stderr
     assert "Traceback" not in done.stderr
     assert cloud.seen == []
 

@@ -26,6 +26,7 @@ from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.renewal import renew
 from freshkey_vertex.signin import sign_in
 from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
+from python_program import command_line, written_program
 from raises_code import raises_code
 from waiting import until
 
@@ -139,12 +140,8 @@ def test_command_line_signs_in_with_a_browser_and_keeps_the_refresh_token_to_its
     cloud: GoogleCloud, configure: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
-    browser = tmp_path / "browser"
-    browser.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
-    )
-    browser.chmod(0o700)
-    monkeypatch.setenv("BROWSER", str(browser))
+    script = "import sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])"
+    monkeypatch.setenv("BROWSER", command_line(written_program(tmp_path / "browser", script)))
     signed_in = freshkey("login", "work")
     assert signed_in.returncode == 0, signed_in.stderr
     asked = freshkey("whoami", "work")

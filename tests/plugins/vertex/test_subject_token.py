@@ -74,7 +74,7 @@ def test_flaw_of_a_file_is_named(  # noqa: PLR0917  fixtures
     (tmp_path / "token").write_bytes(content)
     with raises_code(ConfigurationError, "vertex-no-identity-token") as caught:
         federated({"file": str(tmp_path / "token"), **form})
-    assert f"{tmp_path}/token {flaw}" in caught.value.message
+    assert f"{tmp_path / 'token'} {flaw}" in caught.value.message
     assert "canary" not in str(caught.value)
     assert cloud.seen == []
 

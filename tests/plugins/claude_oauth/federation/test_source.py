@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -38,6 +37,7 @@ from freshkey_claude_oauth.transport import endpoint_sender
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.secret_scan import assert_no_secret
 from raises_code import raises_code
+from system_words import NO_FILE
 
 
 MakeProfile = Callable[..., Profile]
@@ -424,8 +424,7 @@ def test_missing_or_irregular_token_file_is_named_immediately(
     environment.unlink()
     with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
         take(profile, source)
-    missing = ctypes.FormatError(2).strip() if sys.platform == "win32" else os.strerror(errno.ENOENT)
-    assert missing in str(caught.value)
+    assert NO_FILE in str(caught.value)
     if sys.platform != "win32":
         os.mkfifo(environment)
         with raises_code(ConfigurationError, "claude-invalid-identity-token") as caught:
