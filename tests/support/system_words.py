@@ -8,5 +8,7 @@ import os
 import sys
 
 
-NO_FILE = ctypes.FormatError(2).strip() if sys.platform == "win32" else os.strerror(errno.ENOENT)
-"""That a file does not exist (ERROR_FILE_NOT_FOUND)."""
+if sys.platform == "win32":
+    NO_FILE = ctypes.FormatError(2).strip()  # ERROR_FILE_NOT_FOUND
+else:
+    NO_FILE = os.strerror(errno.ENOENT)
