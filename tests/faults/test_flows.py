@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from console_user import at_console, press_ctrl_c
 from counterparts.oidc import OidcServer
 from counterparts.oidc import authorize as approve
 from freshkey import Configuration, Keeper
@@ -80,6 +81,9 @@ sys.exit(code)
 """
 
 
+only_terminals = pytest.mark.skipif(sys.platform == "win32", reason="terminals of POSIX; Windows has tests of its own")
+
+
 @contextmanager
 def sign_in_started(home: Home, patience: float = 300.0) -> Iterator[Typist]:
     with Typist([sys.executable, "-c", SIGN_IN, str(patience)], home.environment) as typist:
@@ -89,6 +93,7 @@ def sign_in_started(home: Home, patience: float = 300.0) -> Iterator[Typist]:
 
 
 @proves("FAULT-54", "FLO-4", "FLO-9")
+@only_terminals
 @pytest.mark.parametrize("act", ["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_interrupted_command_frees_the_port_and_restores_the_terminal(home: Home, act: str) -> None:
     with sign_in_started(home) as typist:
@@ -109,6 +114,7 @@ def test_interrupted_command_frees_the_port_and_restores_the_terminal(home: Home
 
 
 @proves("FAULT-54", "FLO-4")
+@only_terminals
 def test_command_whose_redirect_never_arrives_times_out(home: Home) -> None:
     with sign_in_started(home, patience=1.0) as typist:
         port = port_on(typist.screen)
@@ -116,6 +122,52 @@ def test_command_whose_redirect_never_arrives_times_out(home: Home) -> None:
         assert "[sign-in-timed-out]" in typist.screen
         assert refuses(port)
         assert typist.as_before
+
+
+@contextmanager
+def sign_in_at_console(home: Home, patience: float = 300.0) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start a sign-in on Windows, with a browser that does nothing; yields the command and its port."""
+    variables = {**home.environment, "BROWSER": f'"{sys.executable}" -I -c pass'}
+    with at_console([sys.executable, "-c", SIGN_IN, str(patience)], variables) as process:
+        found = re.search(r"http://localhost:(\d+)/", lines_until(process, "http://localhost:")[-1])
+        assert found
+        yield process, int(found[1])
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """Read what the command prints up to the line with `text`."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return lines
+    raise AssertionError(f"{text!r} was not printed, but:\n{''.join(lines)}")
+
+
+only_windows = pytest.mark.skipif(sys.platform != "win32", reason="a console of Windows")
+
+
+@proves("FAULT-54", "FLO-4")
+@only_windows
+def test_command_interrupted_at_a_console_frees_the_port(home: Home) -> None:
+    with sign_in_at_console(home) as (process, port):
+        assert not refuses(port)
+        press_ctrl_c(process)
+        said = lines_until(process, "the command left with")
+        assert said[-1] == "the command left with 130\n"
+        assert not any("Traceback" in line for line in said)
+        assert refuses(port)
+
+
+@proves("FAULT-54", "FLO-4")
+@only_windows
+def test_command_at_a_console_whose_redirect_never_arrives_times_out(home: Home) -> None:
+    with sign_in_at_console(home, patience=1.0) as (process, port):
+        said = lines_until(process, "the command left with")
+        assert said[-1] == "the command left with 3\n"
+        assert any("[sign-in-timed-out]" in line for line in said)
+        assert refuses(port)
 
 
 # --- FAULT-55: a process that steals the port -------------------------------------------------------------------------
@@ -205,6 +257,7 @@ for host in ("127.0.0.1", "localhost", "::1"):
 
 
 @proves("FAULT-55", "FLO-4")
+@pytest.mark.skipif(sys.platform != "linux", reason="network namespaces")
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from freshkey._http import incoming
+from freshkey._http import client, incoming
 from freshkey._http.client import _user_agent, send
 from freshkey._http.messages import Request, Response, form
 from freshkey._json import MAX_BODY
@@ -39,6 +39,7 @@ from freshkey.errors import (
 from promises import proves
 from raises_code import raises_code
 from sockets import reset_on_close, stop_listening
+from waiting import PATIENCE, until
 
 
 CANARY = "canary-5f1d0c9a7e"
@@ -616,6 +617,62 @@ def test_giving_up_closes_the_connection() -> None:
         with raises_code(OutcomeUnknown, "response-lost"):
             post(place, deadline=0.1)
         assert closed.wait(20)
+
+
+def workers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "freshkey-http"}
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each read of an exchange wait for minutes, so that only the caller's own deadline ends its wait."""
+    build = client._client
+    monkeypatch.setattr(client, "_client", lambda url, host, _: build(url, host, 10 * PATIENCE))
+
+
+def stays_open(script: Script) -> Script:
+    def run(connection: socket.socket) -> None:
+        script(connection)
+        until(lambda: not workers(), "the exchange to end")
+
+    return run
+
+
+@proves("FAULT-36", "NET-6")
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    "late",
+    [lambda _: None, stays_open(answer(body=TOKENS)), drip(b"HTTP/1.1 200 OK\r\nX-Slow: ")],
+    ids=["the-connection-ends", "the-response-arrives", "the-server-drips"],
+)
+def test_the_caller_returns_in_time_and_the_thread_ends_with_what_comes_next(late: Script) -> None:
+    """Shutting down a socket need not wake the thread that reads from it: it does not in Wine 8."""
+    earlier = workers()
+
+    def script(connection: socket.socket) -> None:
+        connection.recv(1)  # the client gives up
+        late(connection)
+
+    with serving(script) as place:
+        start = time.monotonic()
+        with raises_code(OutcomeUnknown, "response-lost"):
+            post(place, deadline=2.0)
+        assert 2.0 <= time.monotonic() - start < 20
+        until(lambda: workers() <= earlier, "the thread to end")
+
+
+@proves("FAULT-36", "NET-6")
+def test_the_thread_of_an_abandoned_request_ends_if_nothing_ever_comes() -> None:
+    over, earlier = threading.Event(), workers()
+
+    def script(_: socket.socket) -> None:
+        over.wait(PATIENCE)
+
+    with serving(script) as place:
+        with raises_code(OutcomeUnknown, "response-lost"):
+            post(place, deadline=2.0)
+        until(lambda: workers() <= earlier, "the thread to end")
+        over.set()
 
 
 # --- certificates ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -428,6 +429,20 @@ def test_localhost_without_ipv6_is_bound_for_ipv4(listen: Listen, monkeypatch: p
         waiting = listen(host="localhost")
 
     assert waiting.get(GOOD, host="127.0.0.1") == pages.RECEIVED
+
+
+@proves("FAULT-55", "FLO-4")
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere, a port that is listened on is never shared")
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_no_program_can_share_the_port_on_windows(server: Server, host: str, fixed: bool) -> None:
+    """By the option, as Wine 8 refuses a port to others without it, too."""
+    with LoopbackListener(state=STATE, server=server, host=host, port=free_port() if fixed else None) as listener:
+        assert listener._sockets
+        if sys.platform == "win32":
+            for listening in listener._sockets:
+                assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE) == 1
+                assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
 
 
 @needs_ipv6
