@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from freshkey.model.profile import Profile
 from freshkey.secret import MAX_TOKEN, Secret
 from promises import proves
 from quoting import CANARIES, everything_said, outcome, quotes
+from runnable import python
 from typed_profile import typed
 
 
@@ -249,16 +251,16 @@ def test_helper_output_that_is_not_an_object_is_not_quoted(canary: str, before: 
 @settings(FIXED, max_examples=20)
 @given(
     size=st.sampled_from([0, 1, 100, MAX_OUTPUT - 1, MAX_OUTPUT, MAX_OUTPUT + 1, 4 * MAX_OUTPUT]),
-    byte=st.sampled_from(["a", "\\0", "\\n", "\\377"]),
+    byte=st.sampled_from([b"a", b"\0", b"\n", b"\377"]),
     status=st.sampled_from([0, 0, 3]),
 )
-def test_helper_output_is_returned_completely_or_not_at_all(size: int, byte: str, status: int) -> None:
-    script = f"head -c {size} /dev/zero | tr '\\0' '{byte}'; exit {status}"
-    found = outcome(lambda: run_helper(["sh", "-c", script], environ={"PATH": "/usr/bin:/bin"}))
+def test_helper_output_is_returned_completely_or_not_at_all(size: int, byte: bytes, status: int) -> None:
+    script = f"sys.stdout.buffer.write({byte!r} * {size}); sys.exit({status})"
+    found = outcome(lambda: run_helper(python(script), environ=dict(os.environ)))
     if isinstance(found, Secret):
         assert (len(found.reveal()), status, byte) == (size, 0, byte)
         assert 0 < size <= MAX_OUTPUT
     else:
         assert isinstance(found, FreshkeyError)
-        assert size == 0 or size > MAX_OUTPUT or status == 3 or byte == "\\377"
+        assert size == 0 or size > MAX_OUTPUT or status == 3 or byte == b"\377"
         assert "aaaaaaaa" not in everything_said(found)

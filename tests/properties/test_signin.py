@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -20,6 +22,7 @@ from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
 from promises import proves
 from quoting import CANARIES, outcome, quotes
+from waiting import until
 
 
 FIXED = settings(derandomize=True, database=None, max_examples=200)
@@ -265,18 +268,24 @@ PIECES = st.lists(
 ADDRESSES = PIECES | PIECES.map(lambda tail: f"{ISSUER}/{tail}")
 
 
+BROWSER = """
+import pathlib, sys
+part = pathlib.Path(__file__).with_name("part")
+part.write_bytes("".join(f"<{argument}>" for argument in sys.argv[1:]).encode())
+part.replace(part.with_name("arguments"))
+"""
+
+
 @pytest.fixture(scope="module")
 def fake_browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that records its arguments, each between characters that no URL may contain."""
-    folder = tmp_path_factory.mktemp("browser")
-    program = folder / "browser"
-    program.write_text(f"#!/bin/sh\nprintf '<%s>' \"$@\" > '{folder}/arguments'\n")
-    program.chmod(0o700)
+    program = tmp_path_factory.mktemp("browser") / "browser.py"
+    program.write_text(BROWSER, "utf-8")
     return program
 
 
 @proves("FAULT-57", "FLO-8")
-@settings(FIXED, max_examples=80, deadline=None)  # each starts a process
+@settings(FIXED, max_examples=8 if sys.platform == "win32" else 80, deadline=None)  # each starts a process
 @given(ADDRESSES)
 @example(f"{ISSUER}/?a=$(id)")
 @example(f"{ISSUER}/?a=%25action&b=*&c=~&d=!x&e=(y)")
@@ -286,13 +295,15 @@ def fake_browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_browser_receives_a_safe_url_as_one_argument_or_is_not_started(fake_browser: Path, url: str) -> None:
     record = fake_browser.with_name("arguments")
     record.unlink(missing_ok=True)
-    environ = {"PATH": "/usr/bin:/bin", "BROWSER": str(fake_browser)}
+    command = f'"{os.path.realpath(sys.executable)}" -I -S "{fake_browser}"'
+    environ = {**os.environ, "BROWSER": command}
     try:
         assert browser.open_browser(url, environ=environ)
     except ConfigurationError:
         assert not record.exists()
         return
-    assert record.read_text() == f"<{url}>"
+    until(record.exists, "the browser to start")
+    assert record.read_text("ascii") == f"<{url}>"
     parts = urlsplit(url)
     assert (parts.scheme, parts.username, parts.fragment, url.isascii()) == ("https", None, "", True)
     assert parts.geturl() in {url, url.removesuffix("?")}
