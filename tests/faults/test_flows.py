@@ -72,7 +72,7 @@ from freshkey.oauth.signin import authorize
 
 authorize.__kwdefaults__["timeout"] = float(sys.argv[1])
 try:
-    code = main(["login", "--no-browser"])
+    code = main(["login", *sys.argv[2:]])
 except SystemExit as left:
     code = left.code
 print("the command left with", code, flush=True)
@@ -86,7 +86,7 @@ only_terminals = pytest.mark.skipif(sys.platform == "win32", reason="terminals o
 
 @contextmanager
 def sign_in_started(home: Home, patience: float = 300.0) -> Iterator[Typist]:
-    with Typist([sys.executable, "-c", SIGN_IN, str(patience)], home.environment) as typist:
+    with Typist([sys.executable, "-c", SIGN_IN, str(patience), "--no-browser"], home.environment) as typist:
         typist.read_until("redirect_uri=")
         typist.read_until("Paste it only here")
         yield typist
@@ -142,6 +142,8 @@ def lines_until(process: subprocess.Popen[str], text: str) -> list[str]:
         lines.append(line)
         if text in line:
             return lines
+        if line.startswith("the command left"):
+            break
     raise AssertionError(f"{text!r} was not printed, but:\n{''.join(lines)}")
 
 

@@ -529,7 +529,7 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="Google's credentials file",
-        modules=("vertex.credentials_file", "vertex.file_flaws", "vertex.versions"),
+        modules=("vertex.credentials_file", "vertex.file_flaws", "vertex.versions", "vertex.command_words"),
         run=in_file("adc.json", _credentials_file),
         examples=ADC,
         tokens=(
