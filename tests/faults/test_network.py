@@ -54,10 +54,8 @@ def line(tmp_path: Path) -> Iterator[Line]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> float:
     """The deadline of an HTTP request in seconds, instead of thirty."""
-    exchange, deadline = (
-        http_client._Exchange,
-        2.0 if sys.platform == "win32" else 0.4,
-    )  # in Wine, connecting takes time
+    exchange = http_client._Exchange
+    deadline = 2.0 if sys.platform == "win32" else 0.4  # in Wine, connecting takes time
     monkeypatch.setattr(http_client, "_Exchange", lambda request, host, _: exchange(request, host, deadline))
     return deadline
 
