@@ -150,7 +150,10 @@ class _Exchange:
         return self._incoming.known() if self._incoming else None
 
     def _cut(self) -> None:
-        """Wake the worker if it is reading from the socket; it closes the socket itself."""
+        """Wake the worker if it is reading from the socket; it closes the socket itself.
+
+        Where this wakes no one, as in Wine, the worker ends when something arrives, or with its own timeout.
+        """
         if self._socket is not None:
             try:
                 # Not SSLSocket.shutdown, which would drop TLS while the worker thread is using the socket.
