@@ -626,6 +626,8 @@ def workers() -> set[threading.Thread]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each read of an exchange wait for minutes, so that only the caller's own deadline ends its wait."""
+    with serving(answer()) as place:
+        post(place)  # the first exchange of a process imports much
     build = client._client
     monkeypatch.setattr(client, "_client", lambda url, host, _: build(url, host, 10 * PATIENCE))
 
