@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -281,6 +282,7 @@ def fake_browser(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that records its arguments, each between characters that no URL may contain."""
     program = tmp_path_factory.mktemp("browser") / "browser.py"
     program.write_text(BROWSER, "utf-8")
+    (program.parent / "elsewhere").mkdir()
     return program
 
 
@@ -298,7 +300,8 @@ def test_browser_receives_a_safe_url_as_one_argument_or_is_not_started(fake_brow
     command = f'"{os.path.realpath(sys.executable)}" -I -S "{fake_browser}"'
     environ = {**os.environ, "BROWSER": command}
     try:
-        assert browser.open_browser(url, environ=environ)
+        with contextlib.chdir(fake_browser.parent / "elsewhere"):  # the rig of Windows is in the checkout
+            assert browser.open_browser(url, environ=environ)
     except ConfigurationError:
         assert not record.exists()
         return
