@@ -56,6 +56,9 @@ _WORD: Final = re.compile(r"[^\W\d_]+")
 _UNSEEN: Final = re.compile(r"[^!-~]+")  # of ASCII
 _NOT_ALPHANUMERIC: Final = {code: None for code in range(128) if not chr(code).isalnum()}
 _UNSPEAKABLE: Final = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}|^[bcdfghjklmnpqrstvwxz]{4,}$", re.IGNORECASE)
+_POWERSHELL: Final = re.compile(r'[`$"]')
+_CMD: Final = re.compile(r'[\^&|<>()%!"]')
+"""What these shells of Windows need a mark before."""
 _JOINTS: Final = "-_.,:;|/+*"
 _LETTER: Final = re.compile(r"\w")
 _PART: Final = re.compile(r"[\w+%~-]", re.ASCII)
@@ -300,7 +303,9 @@ def _written(secret: str) -> Iterator[str]:
         yield from (quote(data, safe=safe) for safe in ("", "/", "/:", "!*'()"))
         yield from (quote_plus(data), dumps(each)[1:-1], dumps(each, ensure_ascii=False)[1:-1])
         yield from (repr(each)[1:-1], ascii(each)[1:-1], _in_html(each))
-        yield from (each.replace("'", "'\"'\"'"), each.replace("'", r"'\''"))
+        yield from (each.replace("'", "'\"'\"'"), each.replace("'", r"'\''"), each.replace("'", "''"))
+        yield from (_POWERSHELL.sub(r"`\g<0>", each), _CMD.sub(r"^\g<0>", each), each.replace("%", "%%"))
+        yield from (each.replace('"', '""'), each.replace('"', r"\""))
 
 
 def _in_html(text: str) -> str:

@@ -131,6 +131,37 @@ def test_parts_of_words_are_in_other_texts(secret: str, text: str) -> None:
     assert MASK in Redactor([secret])("bad " + "-".join(secret.replace(" ", "")))
 
 
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    ("before", "written", "after"),
+    [
+        ("", r"""pa\s's%o"r""", ""),
+        ("", r"""PA\S'S%O"R""", ""),
+        ('"', r"""pa\\s's%o\"r""", '"'),
+        ("'", r"""pa\s''s%o"r""", "'"),
+        ('"', r"""pa\s's%o`"r""", '"'),
+        ("", r"""pa\s's^%o^"r""", ""),
+        ('"', r"""pa\s's%o""r""", '"'),
+        ('"', r"""pa\s's%o\"r""", '"'),
+        ("", r"""pa\s's%%o"r""", ""),
+    ],
+    ids=[
+        "raw",
+        "upper case",
+        "JSON",
+        "PowerShell",
+        "PowerShell, expanding",
+        "cmd",
+        "cmd, quoted",
+        "argv",
+        "batch file",
+    ],
+)
+def test_a_short_secret_is_removed_as_windows_writes_it(before: str, written: str, after: str) -> None:
+    shown = Redactor([r"""pa\s's%o"r"""])(f"bad {before}{written}{after} (400)")
+    assert shown == f"bad {before}{MASK}{after} (400)"
+
+
 @settings(max_examples=300)
 @given(st.text("abcXYZ0189-_", min_size=16, max_size=60), st.sampled_from(sorted(FORMS)), st.text(max_size=20))
 def test_no_secret_is_found_in_what_is_left(secret: str, form: str, around: str) -> None:
@@ -172,6 +203,12 @@ def test_what_looks_like_a_secret_is_removed(text: str, shown: str) -> None:
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         "/home/ada/projects/Foo/Bar/bazqux1234567",
+        r"C:\Users\ada\projects\Foo\Bar\bazqux1234567",
+        r"\\?\C:\Users\ADA~1\AppData\Local\Temp\tmpabc1234XyZ\freshkey-0Abc1Def2Ghi3Jkl4Mno5Pqr6Stu7",
+        r"'C:\\Users\\ada\\AppData\\Local\\Programs\\Python\\Python313\\python.exe'",
+        r"\\server\share\Foo1\Bar2Baz",
+        "S-1-5-21-3623811015-3361044348-30300820-1013",
+        "{0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9}",
         "/nix/store/0Abc1Def2Ghi3Jkl4Mno5Pqr6Stu7Vwx8Yz9/bin",
         "https://sso.example.com/device?user_code=ABCD-EFGH",
         "https://id.example.com/authorize?state=f1Yc0aZ&code_challenge=Zx9Qw8eRt7&token_usage=remote",
