@@ -24,7 +24,10 @@ _ASSIGNMENT: Final = re.compile(
 )
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}://", re.IGNORECASE)
 # Base64 can start with a slash, but hardly with one of these.
-_PATH: Final = re.compile(r"(?:~|/(?:dev|etc|home|mnt|opt|private|proc|root|run|tmp|usr|Users|var))/")
+_PATH: Final = re.compile(
+    r"(?:~|/(?:dev|etc|home|mnt|opt|private|proc|root|run|tmp|usr|Users|var))/"
+    r"|(?:[A-Za-z]:|~|%\w+%|\$(?:env:)?\w+)[\\/]|\\\\\w"  # on Windows
+)
 _PLACEHOLDER: Final = re.compile(
     r"<.*>|your[-_](?:\w+[-_])?(?:key|token|secret)(?:[-_]here)?", re.IGNORECASE | re.DOTALL
 )
