@@ -76,6 +76,7 @@ _HOMES: Final = {
     "_interprocess.exit_hold": "ExitHold",
     "_interprocess.lock": "ProfileLock",
     "_json": "parse_json_object",
+    "_secret_input.encoding": "unmarked",
     "_secret_input.env_var": "environment_secret",
     "_secret_input.file_descriptor": "descriptor_is_there descriptor_secret",
     "_secret_input.shape": "looks_like",

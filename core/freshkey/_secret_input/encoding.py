@@ -13,10 +13,16 @@ _MARKS: Final = (
 )
 
 
+def unmarked(data: bytes | bytearray) -> tuple[bytes, str]:
+    """Return a text without its byte order mark, and the encoding that this says: UTF-8 without one."""
+    mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
+    return bytes(data[len(mark) :]), encoding
+
+
 def decoded(data: bytes | bytearray) -> str | None:
     """Return the text without its byte order mark, or None if it is not valid: an exception would quote the data."""
-    mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
+    text, encoding = unmarked(data)
     try:
-        return data[len(mark) :].decode(encoding)
+        return text.decode(encoding)
     except UnicodeDecodeError:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import configparser
 import re
 import sys
@@ -11,16 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from freshkey.errors import ConfigurationError
+from freshkey.plugin import unmarked
 
 
 Sections = dict[str, dict[str, str]]
-
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-"""Byte order marks; editors and shells of Windows write them, and they leave no doubt about the encoding."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 """What is quoted as the name of a setting: too short for a secret key that was pasted without its name."""
@@ -43,8 +36,8 @@ def decoded(content: bytes) -> str:
     Raises:
         UnicodeDecodeError: It is not in that encoding, which is UTF-8 without a mark.
     """
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
-    return content.decode(encoding)
+    text, encoding = unmarked(content)
+    return text.decode(encoding)
 
 
 def _of_aws(content: bytes) -> str:
@@ -66,7 +59,7 @@ def parse(content: bytes, path: Path) -> Sections:
     try:
         text = _of_aws(content)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise malformed(path, line, "it is not UTF-8 text", "Save the file as UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     parser = configparser.RawConfigParser()

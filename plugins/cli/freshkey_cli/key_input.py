@@ -16,7 +16,7 @@ from typing import Final
 
 from freshkey import Secret
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import MAX_LINE
+from freshkey.plugin import MAX_LINE, unmarked
 from freshkey_cli import hidden_input
 from freshkey_cli.streams import is_terminal
 from freshkey_cli.terminal import Terminal
@@ -39,9 +39,6 @@ _EMPTY_LINES: Final = re.compile(rb"(?:[ \t\r]*\n)*")
 _END_KEYS: Final = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
 
 _WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; if you typed it, press {_END_KEYS}"
-
-_ENCODINGS: Final = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-"""What text may begin with that PowerShell writes, and its encoding."""
 
 
 class KeyGiver(Terminal):
@@ -95,6 +92,7 @@ class _Line:
         self._descriptor = descriptor
         self._say = say
         self._bytes = bytearray()
+        self._ended = False
 
     def read(self) -> None:
         length = -1
@@ -103,6 +101,7 @@ class _Line:
             length = len(self._bytes)
             if not self._parts[1] or self._more_arrives():
                 self._bytes += os.read(self._descriptor, MAX_LENGTH + 2)
+        self._ended = length == len(self._bytes)
 
     @property
     def has_more(self) -> bool:
@@ -118,7 +117,10 @@ class _Line:
     @property
     def _parts(self) -> tuple[bytes, bytes, bytes]:
         """The first line that is not empty, its end, and what follows."""
-        return _EMPTY_LINES.sub(b"", _in_utf8(self._bytes), count=1).partition(b"\n")
+        text, encoding = unmarked(self._bytes)
+        if encoding != "utf-8":  # of UTF-16, as PowerShell writes it, half a character may have arrived
+            text = codecs.getincrementaldecoder(encoding)("replace").decode(text, self._ended).encode()
+        return _EMPTY_LINES.sub(b"", text, count=1).partition(b"\n")
 
     def _more_arrives(self) -> bool:
         """Return whether there is more to read, or the end, within `_MORE_TIMEOUT`."""
@@ -126,14 +128,6 @@ class _Line:
             return True
         self._say(_WAITING)
         return _is_readable(self._descriptor, max(0.0, _MORE_TIMEOUT - _SILENT_SECONDS))
-
-
-def _in_utf8(text: bytearray) -> bytes:
-    """Return text that may begin with a byte order mark in UTF-8 without one; of UTF-16, whole characters only."""
-    for mark, encoding in _ENCODINGS.items():
-        if text.startswith(mark):
-            return codecs.getincrementaldecoder(encoding)("replace").decode(text[len(mark) :]).encode()
-    return bytes(text)
 
 
 if sys.platform == "win32":

@@ -7,7 +7,6 @@ often mount such files readable by all users.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from freshkey.errors import ConfigurationError, ProtocolError
-from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_unchangeable
+from freshkey.plugin import NotRegularError, TooLongError, checked_url, parse_json_object, read_unchangeable, unmarked
 from freshkey_vertex.file_flaws import flaw_of, with_escaped_breaks
 
 
@@ -132,9 +131,8 @@ def _parse(data: bytes, path: Path) -> dict[str, Any]:
 
 def without_byte_order_mark(data: bytes) -> bytes:
     """Return the text as UTF-8 without a byte order mark, which editors and PowerShell for Windows write."""
-    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    encoding = next((name for mark, name in marks.items() if data.startswith(mark)), None)
-    return data if encoding is None else data.decode(encoding, "replace").encode()
+    text, encoding = unmarked(data)
+    return text if encoding == "utf-8" else text.decode(encoding, "replace").encode()
 
 
 def _checked_type(info: Mapping[str, Any], path: Path, *, nested: bool = False) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._secret_input.encoding import decoded
+from freshkey._secret_input.encoding import decoded, unmarked
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_text_is_decoded_by_its_mark(data: bytes | bytearray, text: str | None) 
 @given(st.binary(max_size=40))
 def test_any_data_is_text_or_none(data: bytes) -> None:
     assert decoded(data) is None or isinstance(decoded(data), str)
+
+
+def test_the_mark_says_the_encoding() -> None:
+    assert unmarked("\ufeffké".encode()) == ("ké".encode(), "utf-8")
+    assert unmarked("\ufeffké".encode("utf-16-be")) == ("ké".encode("utf-16-be"), "utf-16-be")
+    assert unmarked(bytearray(b"k\xe9y")) == (b"k\xe9y", "utf-8")

@@ -60,6 +60,8 @@ def read(*pieces: bytes) -> Secret | None:
         (["\ufeffsk-1\r\n".encode("utf-16-le")], "sk-1"),
         ([b"\xff", b"\xfes", b"\0k\0", b"-\0001", b"\0\r\0\n\0"], "sk-1"),
         (["\ufeffsk-1\n".encode("utf-16-be")], "sk-1"),
+        (["\ufeffsk-1\r\n".encode("utf-16-le") + b"\r", b"\0\n\0"], "sk-1"),
+        (["\ufeffsk-1".encode("utf-16-le") + b"2"], "sk-1\N{REPLACEMENT CHARACTER}"),  # not the key without its end
         (["\ufeff".encode("utf-16-le") + ("x" * 8000 + "\r\n").encode("utf-16-le")], "x" * 8000),
     ],
 )
