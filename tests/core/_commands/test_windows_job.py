@@ -18,6 +18,7 @@ from freshkey.errors import TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
+from processes import runs
 from promises import proves
 from raises_code import raises_code
 from runnable import python, runnable
@@ -42,21 +43,6 @@ def starting(folder: Path, end: str, flags: int = 0) -> list[str]:
 
 def child_of(folder: Path) -> int:
     return int(until((folder / "child.pid").exists, "the other program") and (folder / "child.pid").read_text())
-
-
-def runs(pid: int) -> bool:
-    if sys.platform == "win32":
-        import ctypes
-
-        kernel = ctypes.windll.kernel32
-        handle = kernel.OpenProcess(0x0010_0000, False, pid)  # SYNCHRONIZE
-        if not handle:
-            return False
-        try:
-            return bool(kernel.WaitForSingleObject(handle, 0) != 0)
-        finally:
-            kernel.CloseHandle(handle)
-    return False
 
 
 def wait_until_ended(pid: int) -> None:
