@@ -260,7 +260,10 @@ def signing_in(tmp_path: Path) -> Iterator[Typist]:
             yield typist
 
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+as_root = pytest.mark.skipif(
+    sys.platform == "win32" or os.geteuid() != 0, reason="becoming another user needs root, and POSIX"
+)
+posix = pytest.mark.skipif(sys.platform == "win32", reason="only POSIX has limits of processes, such as for core dumps")
 
 
 @proves("FAULT-60", "LEK-4", "LEK-5")
@@ -337,6 +340,7 @@ def crash(folder: Path, kind: str) -> tuple[int, list[Path]]:
 
 
 @proves("FAULT-60", "LEK-5")
+@posix
 def test_command_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
     plain, cores = crash(tmp_path / "plain", "plain")
     if not os.WCOREDUMP(plain):
@@ -351,6 +355,7 @@ def test_command_that_crashes_leaves_no_core_dump(tmp_path: Path) -> None:
 
 
 @proves("FAULT-60", "LEK-5")
+@posix
 def test_command_hardens_itself_first(signing_in: Typist) -> None:
     limits = Path(f"/proc/{signing_in._process.pid}/limits").read_text("ascii")
     soft = next(line for line in limits.splitlines() if line.startswith("Max core file size")).split()[4]

@@ -50,7 +50,7 @@ class _Files(KeyringBackend):
         _change()
         path = _path(service, username)
         path.with_suffix(".new").write_text(f"{service}\n{password}", "utf-8")
-        path.with_suffix(".new").rename(path)
+        path.with_suffix(".new").replace(path)
 
 
 class SmallItems(_Files):

@@ -6,6 +6,7 @@ import functools
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -446,7 +447,7 @@ def test_any_other_exception_is_a_broken_plugin_and_is_not_quoted(error: BaseExc
         assert it.value.profile == "me"
         assert "'example'" in it.value.message
         assert type(error).__name__ in it.value.message or "RuntimeError" in it.value.message
-        assert f"in {__file__.rpartition('/')[2]}, line" in it.value.message
+        assert f"in {Path(__file__).name}, line" in it.value.message
         assert it.value.plugin == "example"
         assert CANARY not in shown(it.value)
 
