@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from freshkey._interprocess.exit_hold import ExitHold
     from freshkey._interprocess.lock import ProfileLock
     from freshkey._json import parse_json_object
+    from freshkey._secret_input.encoding import unmarked
     from freshkey._secret_input.env_var import environment_secret
     from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
     from freshkey._secret_input.shape import looks_like
@@ -110,7 +111,7 @@ __all__ = [
     "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded",
     "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after",
     "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name", "shown_path", "shown_url",
-    "store_options", "tls_context", "tls_failure", "unused_settings", "utc_time", "variable_paths",
+    "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time", "variable_paths",
     "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
