@@ -16,6 +16,8 @@ from freshkey._forksafe import block_fork
 from promises import proves
 
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot fork")
+
 SUPPORT = Path(rotating.__file__).parent
 
 SLOW = """
