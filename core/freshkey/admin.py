@@ -10,6 +10,8 @@ from freshkey import _lazy
 if TYPE_CHECKING:
     from freshkey._accounts.status import Status
     from freshkey._commands.environ import child_environment
+    from freshkey._commands.lookup import find_users_program
+    from freshkey._commands.session import start_bound
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
     from freshkey._config.toml_limits import is_nested_too_deeply
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "_accounts.status": "Status",
     "_commands.environ": "child_environment",
+    "_commands.lookup": "find_users_program",
+    "_commands.session": "start_bound",
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.toml_limits": "is_nested_too_deeply",
     "_config.profile_selection": "Choice",
@@ -67,9 +71,9 @@ __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "UNCHECKED", "Answer", "Choice", "Entry", "Explanation",
     "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "announced",
     "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
-    "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "outcome", "proposals", "redacted",
-    "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out", "told", "trust_file",
-    "trusted_files", "variables_naming", "visible",
+    "find_users_program", "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "outcome",
+    "proposals", "redacted", "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out",
+    "start_bound", "told", "trust_file", "trusted_files", "variables_naming", "visible",
 ]
 # fmt: on
 

@@ -44,6 +44,15 @@ def find_program(named: str, environ: Mapping[str, str]) -> str | None:
     return _found(named, without_project_path(uniform(environ)))
 
 
+def find_users_program(named: str, environ: Mapping[str, str]) -> str | None:
+    """Return the absolute path of a program that the user asks for now, or None if it is missing.
+
+    Unlike those of `find_program`, which settings name, it may be in the project, and its path may be relative. A mere
+    name is not looked up in the working directory, either. For Windows: elsewhere, the system looks up programs.
+    """
+    return _found(named if is_bare(named) else os.path.abspath(named), uniform(environ))  # noqa: PTH100  drops dots
+
+
 def how_to_name(named: str, environ: Mapping[str, str]) -> str:
     """Return what to do about a program that was not found."""
     if is_bare(named) and _found(named, uniform(environ)) is not None:
@@ -64,6 +73,6 @@ def _found(named: str, environ: Mapping[str, str]) -> str | None:
 def _found_on_windows(named: str, path: str, extensions: str) -> str | None:
     endings = [each for each in extensions.lower().split(";") if each in STARTABLE] or STARTABLE
     names = ([named] if named.lower().endswith(STARTABLE) else []) + [f"{named}{each}" for each in endings]
-    folders = path.split(os.pathsep) if is_bare(named) else [""]
+    folders = [entry.strip('"') for entry in path.split(os.pathsep)] if is_bare(named) else [""]
     places = (os.path.join(folder, name) for folder in folders for name in names)  # noqa: PTH118
     return next((each for each in places if PurePath(each).is_absolute() and os.path.isfile(each)), None)  # noqa: PTH113

@@ -8,8 +8,11 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+
+if TYPE_CHECKING:
+    import subprocess
 
 _ROUNDS: Final = 10
 """Maximum passes over a session: a process can start another one just before it is killed."""
@@ -59,6 +62,25 @@ def start_session(
         return Job(program, arguments, environ, directory, stdout=stdout, stderr=stderr)
     else:  # noqa: RET505  mypy leaves out only this for Windows
         return _Posix([program, *arguments], environ, directory, stdout, stderr)
+
+
+def start_bound(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a program, on Windows only, that has the console and the streams of this process and ends with it.
+
+    However this process ends, even if it is killed. What the program itself starts outlives it.
+
+    Args:
+        words: Its absolute path as from `freshkey._commands.lookup.find_users_program`, and its arguments.
+        environ: Its whole environment.
+
+    Raises:
+        OSError: Windows refuses.
+        ConfigurationError: It is a batch file, which cannot be given these arguments.
+    """
+    assert sys.platform == "win32"  # noqa: S101  for mypy
+    from freshkey._commands import windows_job
+
+    return windows_job.start_bound(words, environ)
 
 
 if sys.platform != "win32":

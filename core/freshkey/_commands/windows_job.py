@@ -14,12 +14,13 @@ if sys.platform == "win32":
     from collections.abc import Mapping, Sequence
     from ctypes import wintypes
     from pathlib import Path
-    from typing import Final
+    from typing import Any, Final
 
     from freshkey._commands.batch_file import batch_command, command_interpreter, is_batch_file
 
     _CREATE_SUSPENDED: Final = 0x4
     _KILL_ON_JOB_CLOSE: Final = 0x2000
+    _SILENT_BREAKAWAY: Final = 0x1000
     _EXTENDED_LIMITS: Final = 9
     """JobObjectExtendedLimitInformation."""
 
@@ -71,32 +72,12 @@ if sys.platform == "win32":
             stdout: int,
             stderr: int,
         ) -> None:
-            batch = is_batch_file(program)
-            self._job = _created()
-            try:
-                self._process = subprocess.Popen(  # noqa: S603  arguments from the user's configuration
-                    batch_command(program, arguments) if batch else [program, *arguments],
-                    executable=command_interpreter() if batch else program,
-                    env=environ,
-                    cwd=directory,
-                    stdin=subprocess.DEVNULL,
-                    stdout=stdout,
-                    stderr=stderr,
-                    # Suspended, it can start nothing before it is in the job.
-                    creationflags=_CREATE_SUSPENDED | subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
-                )
-                self._let_run()
-            except BaseException:
-                _kernel.CloseHandle(self._job)
-                raise
-
-        def _let_run(self) -> None:
-            handle = int(self._process._handle)  # type: ignore[attr-defined]  # noqa: SLF001  by ID it could be another
-            if not _kernel.AssignProcessToJobObject(self._job, handle) or _resume(handle):
-                error = ctypes.WinError(ctypes.get_last_error())
-                self._process.kill()
-                self._process.wait()
-                raise error
+            self._job, self._process = _started(
+                _KILL_ON_JOB_CLOSE,
+                [program, *arguments],
+                {"env": environ, "cwd": directory, "stdin": subprocess.DEVNULL, "stdout": stdout, "stderr": stderr},
+                flags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP,
+            )
 
         @property
         def ended(self) -> bool:
@@ -112,12 +93,47 @@ if sys.platform == "win32":
             _kernel.CloseHandle(self._job)
             return self._process.wait()
 
-    def _created() -> int:
+    def start_bound(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a program in a job of its own. See `freshkey._commands.session.start_bound`."""
+        _, process = _started(
+            _KILL_ON_JOB_CLOSE | _SILENT_BREAKAWAY,
+            words,
+            # Given as such, the three streams are all that it inherits.
+            {"env": environ, "stdin": sys.stdin, "stdout": sys.stdout, "stderr": sys.stderr},
+        )
+        return process  # the job is closed when this process ends, and not before
+
+    def _started(
+        limits: int, words: Sequence[str], how: Mapping[str, Any], flags: int = 0
+    ) -> tuple[int, subprocess.Popen[bytes]]:
+        """Start a program in a new job; return the job and the process."""
+        program, *arguments = words
+        batch = is_batch_file(program)
         job: int | None = _kernel.CreateJobObjectW(None, None)
         if not job:
             raise ctypes.WinError(ctypes.get_last_error())
-        _limit(job, _KILL_ON_JOB_CLOSE)
-        return job
+        try:
+            _limit(job, limits)
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  from the user's configuration or command line
+                batch_command(program, arguments) if batch else words,
+                executable=command_interpreter() if batch else program,
+                # Suspended, it can start nothing before it is in the job.
+                creationflags=flags | _CREATE_SUSPENDED,
+                **how,
+            )
+            _let_run(job, process)
+        except BaseException:
+            _kernel.CloseHandle(job)
+            raise
+        return job, process
+
+    def _let_run(job: int, process: subprocess.Popen[bytes]) -> None:
+        handle = int(process._handle)  # type: ignore[attr-defined]  # noqa: SLF001  by ID it could be another
+        if not _kernel.AssignProcessToJobObject(job, handle) or _resume(handle):
+            error = ctypes.WinError(ctypes.get_last_error())
+            process.kill()
+            process.wait()
+            raise error
 
     def _limit(job: int, flags: int) -> None:
         limits = _Limits(flags=flags)

@@ -23,7 +23,7 @@ RENEWALS_TIMEOUT: Final = 45.0
 _MAX_DESCRIPTORS: Final = 65536
 """Upper bound where open descriptors cannot be listed; those that a parent left open have low numbers."""
 
-_FILE_NOT_FOUND, _PATH_NOT_FOUND, _BAD_FORMAT = 2, 3, 193  # errors of Windows
+_FILE_NOT_FOUND, _PATH_NOT_FOUND = 2, 3  # errors of Windows
 
 
 def check_descriptors(kept: Collection[int]) -> None:
@@ -93,21 +93,21 @@ def replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]
 
 if sys.platform == "win32":
     from freshkey_cli import windows_child
-    from freshkey_cli.windows_program import UnsafeArgumentError
 
     def _replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]) -> int:  # noqa: ARG001
         try:
             return windows_child.run(words, environ)
-        except UnsafeArgumentError as error:
-            reason = str(error)
+        except ConfigurationError as error:
+            reason, hint = error.message, error.hint
         except OSError as error:
             if error.winerror in {None, _FILE_NOT_FOUND, _PATH_NOT_FOUND}:
                 raise
             # Python takes some, such as a command line that is too long, for a file that does not exist.
-            reason = error.strerror or "Windows refuses"
-            if error.winerror == _BAD_FORMAT:  # its text has a placeholder
+            reason, hint = error.strerror or "Windows refuses", None
+            if error.winerror == windows_child.NO_PROGRAM:  # its text has a placeholder
                 reason = "it is not a program for Windows"
-        raise CommandNotExecutable(f"cannot run {quoted(words[0])}: {reason}")
+                hint = "Name the program that opens it, and then the file"
+        raise CommandNotExecutable(f"cannot run {quoted(words[0])}: {reason}", hint=hint)
 
 else:
 

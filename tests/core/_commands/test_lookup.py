@@ -10,7 +10,7 @@ import pytest
 
 from freshkey._commands.command import Command
 from freshkey._commands.helper import run_helper
-from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
+from freshkey._commands.lookup import find_program, find_users_program, how_to_name, is_bare, is_command
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 from promises import proves
@@ -99,6 +99,39 @@ def test_path_that_depends_on_a_directory_or_drive_is_refused(program: str) -> N
     with raises_code(ConfigurationError, "invalid-command") as caught:
         run_helper([program])
     assert "'tool.exe' has a relative path" in caught.value.message
+
+
+@on_windows
+@proves("TRU-13")
+def test_program_that_the_user_asks_for_may_be_in_the_project_but_not_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = runnable(tmp_path / "bin" / "tool", "")
+    (tmp_path / ".git").mkdir()
+    monkeypatch.chdir(tool.parent)
+
+    for path in ("", ".", os.pathsep):
+        assert find_users_program("tool", {"PATH": path}) is None
+    assert find_program("tool", {"PATH": str(tool.parent)}) is None
+    assert same(find_users_program("tool", {"PATH": os.pathsep.join([".", str(tool.parent)])}), tool)
+    assert same(find_users_program(os.path.join(os.curdir, "tool"), {}), tool)  # noqa: PTH118  pathlib drops the dot
+    assert same(find_users_program(str(tool), {}), tool)
+    assert find_users_program(os.path.join(os.curdir, "missing"), {}) is None  # noqa: PTH118
+
+
+@on_windows
+def test_path_that_the_user_names_means_a_batch_file_before_the_script_for_other_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tool", "tool.cmd", "other"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+
+    for named in (tmp_path / "tool", tmp_path / "tool.cmd.", tmp_path / "tool.cmd. ."):
+        assert same(find_users_program(str(named), {}), tmp_path / "tool.cmd")
+    assert find_users_program(str(tmp_path / "other"), {}) is None
+    assert same(find_users_program("tool", {"Path": f'"{tmp_path}"'}), tmp_path / "tool.cmd")
+    assert find_users_program("tool", {"PATH": "C:"}) is None
 
 
 @on_windows
