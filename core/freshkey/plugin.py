@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
     from freshkey._secret_input.shape import looks_like
     from freshkey._stores.options import store_options, wrong_option
-    from freshkey._text.shell_words import shell_quoted
+    from freshkey._text.shell_words import install_command, shell_quoted
     from freshkey.clock import SYSTEM, Clock, Moment, utc_time
     from freshkey.hooks import hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
@@ -82,7 +82,7 @@ _HOMES: Final = {
     "_secret_input.file_descriptor": "descriptor_is_there descriptor_secret",
     "_secret_input.shape": "looks_like",
     "_stores.options": "store_options wrong_option",
-    "_text.shell_words": "shell_quoted",
+    "_text.shell_words": "install_command shell_quoted",
     "clock": "Clock Moment SYSTEM utc_time",
     "hooks": "hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
@@ -107,12 +107,12 @@ __all__ = [
     "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw",
     "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
     "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name",
-    "file_version", "form", "helper_environment", "hookimpl", "is_attended", "is_implausible", "is_jwt", "is_token",
-    "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted", "read_bounded",
-    "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after",
-    "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name", "shown_path", "shown_url",
-    "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time", "variable_paths",
-    "without_project_path", "write_private", "wrong_option",
+    "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible",
+    "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
+    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private",
+    "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name",
+    "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings",
+    "utc_time", "variable_paths", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -55,6 +55,7 @@ from freshkey._config.schema import (
 )
 from freshkey._config.toml_file import Document, read
 from freshkey._files.path_text import path_flaw
+from freshkey._text.shell_words import install_command
 from freshkey.errors import ConfigurationError, closest, suggestion
 from freshkey.model.profile import Profile
 from freshkey.secret import quoted
@@ -312,7 +313,7 @@ class Configuration:
         known = {*self.profile_names(), *providers}
         # A placeholder: no package name is made up from what was typed.
         # See docs/decisions.md, "The core names no provider".
-        nothing = "Install a provider first: python3 -m pip install freshkey-PROVIDER"
+        nothing = f"Install a provider first: {install_command('freshkey-PROVIDER')}"
         return ConfigurationError(
             f"no profile or provider has this name{self._named_by(table.name)}",
             profile=table.name,

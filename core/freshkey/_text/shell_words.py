@@ -37,3 +37,8 @@ def shell_quoted(word: str, *, platform: str | None = None) -> str:
 def shell_joined(words: Iterable[str]) -> str:
     """Return a command line of words."""
     return " ".join(map(shell_quoted, words))
+
+
+def install_command(*requirements: str) -> str:
+    """Return the command that installs packages, by the name that Python's installers give it on this system."""
+    return f"{'py' if sys.platform == 'win32' else 'python3'} -m pip install {shell_joined(requirements)}"

@@ -18,7 +18,7 @@ from freshkey.errors import (
     describe_raise,
     found_here,
 )
-from freshkey.plugin import NotRegularError, TooLongError, read_bounded, shown_path
+from freshkey.plugin import NotRegularError, TooLongError, install_command, read_bounded, shown_path
 from freshkey_bedrock.authorities import untrusted
 from freshkey_bedrock.aws_keys import RENEW
 from freshkey_bedrock.cli_caches import cli_command
@@ -214,7 +214,7 @@ def _aws_login(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # 
 def _missing(facts: Mapping[str, Any], aws_profile: str) -> FreshkeyError:  # noqa: ARG001  one signature for all
     message = f"AWS profile {aws_profile!r} needs an optional botocore dependency that is not installed"
     return ConfigurationError(
-        message, hint="Run: python3 -m pip install 'freshkey-bedrock[login]'", code="missing-package"
+        message, hint=f"Run: {install_command('freshkey-bedrock[login]')}", code="missing-package"
     )
 
 

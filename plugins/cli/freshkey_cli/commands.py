@@ -13,6 +13,7 @@ from attrs import frozen
 
 from freshkey.admin import Found, announced, import_plugin
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
+from freshkey.plugin import install_command
 from freshkey_cli.output import clean
 
 
@@ -88,7 +89,7 @@ def load(name: str) -> Command:
     if not claims:
         raise ConfigurationError(
             f"the demo requires the package {DEMO_PACKAGE}, which is not installed",
-            hint=f"Run: python3 -m pip install {DEMO_PACKAGE} freshkey-claude-oauth",
+            hint=f"Run: {install_command(DEMO_PACKAGE, 'freshkey-claude-oauth')}",
             code="missing-package",
         )
     distributions = [claim.distribution for claim in claims]

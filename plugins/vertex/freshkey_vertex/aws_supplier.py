@@ -23,6 +23,7 @@ from google.auth.aws import (
 )
 
 from freshkey.errors import ConfigurationError, FreshkeyError, ProviderRefused
+from freshkey.plugin import install_command
 from freshkey_vertex import aws_ends
 from freshkey_vertex.aws_chain import Lookup, checked
 from freshkey_vertex.aws_errors import none_found, unavailable
@@ -82,7 +83,7 @@ def needs_botocore(environ: Mapping[str, str]) -> bool:
     if not installed:
         raise ConfigurationError(
             f"{place} is set, but reading AWS credentials from there needs botocore, which is not installed",
-            hint="Install it: pip install 'freshkey-vertex[aws]'",
+            hint=f"Run: {install_command('freshkey-vertex[aws]')}",
             code="vertex-botocore-missing",
         )
     return True

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from freshkey._text.shell_words import shell_joined, shell_quoted
+from freshkey._text.shell_words import install_command, shell_joined, shell_quoted
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,8 @@ def test_programs_get_the_word_as_it_was() -> None:
     done = subprocess.run(line, capture_output=True, encoding="ascii", check=True)
 
     assert done.stdout.strip() == ascii(words)
+
+
+def test_packages_are_installed_by_the_command_of_the_system() -> None:
+    command = "py -m pip install" if sys.platform == "win32" else "python3 -m pip install"
+    assert install_command("freshkey-cli", "x[y]") == f"{command} freshkey-cli {shell_quoted('x[y]')}"

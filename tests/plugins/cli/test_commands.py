@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from cli_doubles import Run
+from freshkey.plugin import install_command
 from freshkey_cli import commands
 
 
@@ -204,5 +205,5 @@ def test_demo_without_its_package_is_listed_and_says_what_to_install(run: Run, m
     done = run("demo")
 
     assert (done.code, done.out, done.error_code) == (6, "", "missing-package")
-    assert done.err.endswith(". Run: python3 -m pip install freshkey-testing freshkey-claude-oauth\n")
+    assert done.err.endswith(f". Run: {install_command('freshkey-testing', 'freshkey-claude-oauth')}\n")
     assert any(line.split()[:3] == ["demo", "watch", "a"] for line in run("--help").out.splitlines())

@@ -19,6 +19,7 @@ from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.encrypted_file.key import KEY_FILE, PASSPHRASE, FileKey
 from freshkey._stores.options import StoreSettingWrong, store_options, wrong_option
 from freshkey._stores.records.slots import SlottedStore
+from freshkey._text.shell_words import install_command
 from freshkey.errors import ConfigurationError, RecordUnreadable
 from freshkey.hooks import hookimpl
 from freshkey.model.profile import Profile
@@ -97,7 +98,7 @@ def store(profile: Profile) -> CredentialStore:
         raise ConfigurationError(
             "the store 'file' requires the package 'cryptography'",
             profile=profile.name,
-            hint="Run: python3 -m pip install 'freshkey[file]'",
+            hint=f"Run: {install_command('freshkey[file]')}",
             code="missing-package",
         ) from None
     items = FileItems(profile.state_dir, profile.key, _key(profile))

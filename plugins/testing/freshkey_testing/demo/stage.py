@@ -16,7 +16,7 @@ from freshkey import Configuration
 from freshkey.admin import CONFIG_DIR, STATE_DIR
 from freshkey.admin import PROFILE as PROFILE_VARIABLE
 from freshkey.errors import ConfigurationError, FreshkeyError, StoreError
-from freshkey.plugin import CredentialStore
+from freshkey.plugin import CredentialStore, install_command
 
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def require_provider() -> None:
     if PROVIDER not in {plugin.name for plugin in admin.find() if plugin.flaw is None}:
         raise ConfigurationError(
             f"the demo requires the package {PACKAGE}, which is not installed",
-            hint=f"Run: python3 -m pip install {PACKAGE}",
+            hint=f"Run: {install_command(PACKAGE)}",
             code="missing-package",
         )
 

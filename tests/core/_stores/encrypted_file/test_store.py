@@ -17,6 +17,7 @@ from freshkey._files import state_file
 from freshkey._files.private import create_private
 from freshkey._stores.encrypted_file import key as file_key
 from freshkey._stores.encrypted_file.store import store
+from freshkey._text.shell_words import install_command
 from freshkey.errors import ConfigurationError, StoreUnavailable
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore, Snapshot
@@ -465,7 +466,7 @@ def test_error_without_cryptography_names_the_command_that_installs_it(
 
     with raises_code(ConfigurationError, "missing-package") as caught:
         opened(profile)
-    assert "python3 -m pip install 'freshkey[file]'" in str(caught.value)
+    assert install_command("freshkey[file]") in str(caught.value)
 
 
 def test_repr_does_not_show_the_key(tmp_path: Path) -> None:  # LEK-1
