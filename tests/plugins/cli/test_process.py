@@ -1,7 +1,11 @@
-"""Signals to a command line process: a renewal in progress finishes, within a time limit (ROT-10)."""
+"""What signals do to a command line process (ROT-10), and what it shows of what libraries log, warn of or raise.
+
+For signals on Windows, see test_windows_signals.py.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,8 +16,7 @@ import pytest
 from promises import proves
 
 
-if sys.platform == "win32":
-    pytest.skip("these signals are POSIX", allow_module_level=True)
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals between processes")
 
 PROGRAM = """
 import sys, threading, time
@@ -48,8 +51,10 @@ def start(*, grace: float, takes: float) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_renewal_in_progress_finishes_before_the_process_exits(number: signal.Signals) -> None:
+@on_posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_renewal_in_progress_finishes_before_the_process_exits(name: str) -> None:
+    number = signal.Signals[name]
     process = start(grace=20, takes=0.5)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
@@ -59,6 +64,7 @@ def test_renewal_in_progress_finishes_before_the_process_exits(number: signal.Si
     assert "Traceback" not in err
 
 
+@on_posix
 @proves("FAULT-17", "ROT-10")
 def test_renewal_that_takes_too_long_does_not_block_the_exit() -> None:
     process = start(grace=0.2, takes=30)
@@ -71,6 +77,7 @@ def test_renewal_that_takes_too_long_does_not_block_the_exit() -> None:
     assert time.monotonic() - began < 30
 
 
+@on_posix
 def test_further_signals_do_not_interrupt_the_exit() -> None:
     process = start(grace=20, takes=0.5)
     process.send_signal(signal.SIGTERM)
@@ -85,6 +92,7 @@ def test_further_signals_do_not_interrupt_the_exit() -> None:
     assert "Traceback" not in err
 
 
+@on_posix
 @proves("FAULT-54")
 def test_signal_that_did_not_reach_the_main_thread_interrupts_its_wait() -> None:
     """The same happens to a signal that arrives after the last instruction before a wait, but not on demand."""
@@ -102,6 +110,7 @@ def test_signal_that_did_not_reach_the_main_thread_interrupts_its_wait() -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n[]\n", "")
 
 
+@on_posix
 def test_ignored_signals_stay_ignored() -> None:
     program = (
         "import signal; from freshkey_cli import process; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
@@ -112,8 +121,9 @@ def test_ignored_signals_stay_ignored() -> None:
     assert done.stdout == "True\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_catching_system_exit_of_plugins_does_not_swallow_a_signal(number: signal.Signals) -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGBREAK" if sys.platform == "win32" else "SIGHUP"])
+def test_catching_system_exit_of_plugins_does_not_swallow_a_signal(name: str) -> None:
+    number = signal.Signals[name]
     program = (
         "import signal; from freshkey_cli import process\n"
         "with process.orderly_signals(print):\n"
@@ -122,3 +132,74 @@ def test_catching_system_exit_of_plugins_does_not_swallow_a_signal(number: signa
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+
+
+_QUIET = (
+    "import logging, sys, threading, warnings\n"
+    "from freshkey_cli import process; from freshkey_cli.output import Output\n"
+    "process.quiet_libraries(Output().instruct)\n"
+    "log = logging.getLogger('a.plugin')\n"
+    "token = 'rt-NmL9k3jHg4fDs5aPo6iUy7tRe8wQ'\n"
+)
+
+
+def _said(program: str, **environ: str) -> str:
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"} | environ
+    done = subprocess.run(
+        [sys.executable, "-c", _QUIET + program], capture_output=True, text=True, check=False, env=env
+    )
+    assert done.stdout == ""
+    return done.stderr
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "program",
+    [
+        "log.warning('server refused %s', token)",
+        "log.critical(token)",
+        "log.error('%d %s', object(), token)",
+        "logging.warning(token)",
+        "logging.basicConfig(); log.warning(token)",
+        "log.propagate = False; log.warning(token)",
+        "logging.getLogger('freshkey').warning(token)",
+        "logging.getLogger('freshkey.acme').warning(token)",
+        "logging.getLogger('freshkey_acme').warning(token)",
+        "try: raise ValueError(token)\nexcept ValueError: log.exception('failed')",
+        "thread = threading.Thread(target=log.warning, args=[token]); thread.start(); thread.join()",
+        "log.addHandler(logging.StreamHandler(sys.__stdin__)); log.warning(token)",
+        "warnings.warn(token)",
+        "warnings.warn(token, DeprecationWarning)",
+    ],
+)
+def test_logs_and_warnings_of_plugins_are_not_shown(program: str) -> None:
+    assert _said(program) == ""
+
+
+@proves("LEK-9")
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise ValueError(token)",
+        "try: raise KeyError(token)\nexcept KeyError as error: raise ValueError(token) from error",
+        "thread = threading.Thread(target=int, args=[token]); thread.start(); thread.join()",
+        "class A:\n    def __del__(self): raise ValueError(token)\nA()",
+    ],
+)
+def test_of_an_error_that_nobody_catches_only_kind_and_place_are_shown(program: str) -> None:
+    said = _said(program)
+    assert said.startswith("freshkey: unexpected error: ValueError\n")
+    assert "NmL9" not in said
+
+
+def test_what_freshkey_logs_is_shown_cleaned() -> None:
+    program = (
+        "from freshkey import events\n"
+        "code = compile(r'log.warning(\"bad %s\\x1b[2J\", \"sk-ant-api03-abcDEF123456\")', events.__file__, 'exec')\n"
+        "exec(code, vars(events))\n"
+    )
+    assert _said(program) == "freshkey: bad [redacted]\N{REPLACEMENT CHARACTER}[2J\n"
+
+
+def test_of_a_warning_that_was_asked_for_kind_and_place_are_shown() -> None:
+    assert _said("warnings.warn(token)", PYTHONWARNINGS="default") == "freshkey: UserWarning at <string>:6\n"
