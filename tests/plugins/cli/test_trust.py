@@ -12,13 +12,15 @@ import pytest
 from attrs import evolve, frozen
 
 from cli_doubles import Done, finished
+from freshkey._text.shell_words import shell_joined, shell_quoted
 from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.source_consent import Answer, SourceAnswers
+from promises import proves
 from typist import Typist
 
 
-if sys.platform == "win32":
-    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+KEY = "key.cmd" if sys.platform == "win32" else "key.sh"
 
 PROVIDER = """
 from attrs import field, frozen
@@ -52,10 +54,10 @@ def refresh(profile, credential, reporter):
     return acquire(profile, describe(profile, None).sources[0], None)
 """
 
-FILE = """profile = "ci"
+FILE = f"""profile = "ci"
 [profiles.ci]
 provider = "acme"
-helper = ["./key.sh", "--for", "all of us"]
+helper = ["./{KEY}", "--for", "all of us"]
 """
 
 
@@ -75,6 +77,24 @@ class Machine:
     @property
     def state(self) -> Path:
         return self.home / "state"
+
+    @property
+    def key(self) -> Path:
+        """The program in the project that prints a key."""
+        return self.project / KEY
+
+    @property
+    def asked(self) -> str:
+        """The command of the project, as the user is shown it."""
+        return shell_joined([str(self.key), "--for", "all of us"])
+
+    def write_key(self, key: str, *, more: str = "") -> None:
+        lines = [f"@{line}" if sys.platform == "win32" else line for line in (more, f"echo {key}") if line]
+        self.key.write_text("\n".join([*([] if sys.platform == "win32" else ["#!/bin/sh"]), *lines, ""]))
+        self.key.chmod(0o700)
+
+    def trust(self) -> None:
+        assert self.run("trust", "--yes", ".").code == 0
 
     def command(self, *argv: str) -> list[str]:
         # With -P: -m alone would import modules from the working directory.
@@ -101,23 +121,25 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     (home / "site" / "fixture_acme.py").write_text(PROVIDER)
     (home / "project" / ".freshkey.toml").write_text(FILE)
     (home / "project" / ".freshkey.toml").chmod(0o600)
-    (home / "project" / "key.sh").write_text("#!/bin/sh\necho key-1\n")
-    (home / "project" / "key.sh").chmod(0o700)
     monkeypatch.chdir(home / "project")
-    return Machine(home=home, project=home / "project")
+    machine = Machine(home=home, project=home / "project")
+    machine.write_key("key-1")
+    return machine
 
 
-def test_without_a_terminal_nothing_is_trusted(machine: Machine) -> None:  # TRU-3
+@proves("TRU-3")
+def test_without_a_terminal_nothing_is_trusted(machine: Machine) -> None:
     done = machine.run("trust")
     assert (done.code, done.out, done.error_code) == (6, "", "trust-required")
-    assert f"{machine.project}/key.sh --for 'all of us'" in done.err
+    assert machine.asked in done.err
 
     done = machine.run("token", "--json")
     assert (done.code, done.error["kind"], done.error["profile"]) == (6, "TrustNeeded", "ci")
-    assert f"freshkey trust {machine.project}" in done.error["hint"]
+    assert f"freshkey trust {shell_quoted(str(machine.project))}" in done.error["hint"]
     assert machine.run("trust", "--list").err == "Nothing is trusted yet\n"
 
 
+@in_a_terminal
 def test_line_break_in_an_argument_cannot_look_like_another_command(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
     file.write_text(FILE.replace("all of us", r"all\n  ci, helper: /usr/bin/true"))
@@ -127,12 +149,18 @@ def test_line_break_in_an_argument_cannot_look_like_another_command(machine: Mac
         assert r"all\u{a}  ci, helper: /usr/bin/true" in screen
 
 
-def test_trusted_command_runs_until_it_changes(machine: Machine) -> None:
+@in_a_terminal
+def test_question_shows_the_command_and_its_files(machine: Machine) -> None:
     code, screen = machine.answer("y", "trust")
     assert code == 0
-    assert f"ci, helper: {machine.project}/key.sh --for 'all of us' (files: {machine.project}/key.sh)" in screen
+    assert f"ci, helper: {machine.asked} (files: {machine.key})" in screen
     assert "Trusted: helper in profile ci" in screen
     assert "Anything that programs load or run is not checked." in screen
+    assert machine.run("token").out == "key-1\n"
+
+
+def test_trusted_command_runs_until_it_changes(machine: Machine) -> None:
+    machine.trust()
     assert machine.run("token").out == "key-1\n"
 
     again = machine.run("trust", str(machine.project), "--json")  # nothing to ask
@@ -141,21 +169,22 @@ def test_trusted_command_runs_until_it_changes(machine: Machine) -> None:
             "file": str(machine.project / ".freshkey.toml"),
             "profile": "ci",
             "setting": "helper",
-            "argv": [str(machine.project / "key.sh"), "--for", "all of us"],
-            "files": [str(machine.project / "key.sh")],
+            "argv": [str(machine.key), "--for", "all of us"],
+            "files": [str(machine.key)],
         }
     ]
 
-    (machine.project / "key.sh").write_text("#!/bin/sh\ntouch ran; echo key-2\n")
+    machine.write_key("key-2", more="echo x > ran")
     done = machine.run("token")
     assert (done.code, done.out) == (6, "")
-    assert f"{machine.project}/key.sh" in done.err
+    assert str(machine.key) in done.err
     assert not (machine.project / "ran").exists()
     listed = machine.run("trust", "--list", "--json").json["commands"]
-    assert "key.sh" in listed[0]["changed"]
+    assert KEY in listed[0]["changed"]
     assert listed[0]["changed"] in machine.run("trust", "--list").out
 
 
+@in_a_terminal
 @pytest.mark.parametrize("answer", ["n", "", "maybe"])
 def test_any_answer_but_yes_trusts_nothing(machine: Machine, answer: str) -> None:
     code, screen = machine.answer(answer, "trust")
@@ -164,26 +193,27 @@ def test_any_answer_but_yes_trusts_nothing(machine: Machine, answer: str) -> Non
     assert TrustedCommands(machine.state).all() == ()
 
 
+@in_a_terminal
 def test_every_command_asks_in_a_terminal(machine: Machine) -> None:
     code, screen = machine.answer("n", "token")
     assert code == 6
     assert "ci" in screen
-    assert f"{machine.project}/key.sh" in screen
+    assert str(machine.key) in screen
     assert "key-1" not in screen
     code, screen = machine.answer("yes", "token")
     assert (code, screen.endswith("key-1\n")) == (0, True)
     assert machine.run("token").out == "key-1\n"
 
 
-@pytest.mark.parametrize("name", ["ci", ".", "{0}", "{0}/.freshkey.toml"])
+@pytest.mark.parametrize("name", ["ci", ".", "{0}", str(Path("{0}", ".freshkey.toml"))])
 def test_trust_can_be_revoked(machine: Machine, name: str) -> None:
-    machine.answer("y", "trust")
+    machine.trust()
     listed = machine.run("trust", "--list")
     assert str(machine.project) in listed.out
     assert machine.run("trust", "--list", "--json").json["commands"][0]["changed"] is None
 
     done = machine.run("trust", "--revoke", name.format(machine.project))
-    assert done.out == f"No longer trusted: profile ci in {machine.project}/.freshkey.toml\n"
+    assert done.out == f"No longer trusted: profile ci in {machine.project / '.freshkey.toml'}\n"
     assert machine.run("token").code == 6
     done = machine.run("trust", "--revoke", name.format(machine.project))
     assert (done.code, done.error_code) == (6, "nothing-to-revoke")
@@ -220,15 +250,15 @@ def test_nothing_to_trust(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_explain_names_the_project(machine: Machine) -> None:
-    machine.answer("y", "trust")
+    machine.trust()
     selection = machine.run("explain", "--json").json["selection"]
     assert selection[2] == {
         "place": ".freshkey.toml",
         "found": "ci",
         "wins": True,
-        "why": f"profile in {machine.project}/.freshkey.toml, line 1",
+        "why": f"profile in {machine.project / '.freshkey.toml'}, line 1",
     }
-    assert f"profile in {machine.project}/.freshkey.toml, line 1" in machine.run("explain").out
+    assert f"profile in {machine.project / '.freshkey.toml'}, line 1" in machine.run("explain").out
 
 
 def test_control_characters_in_a_project_file_are_not_printed(machine: Machine) -> None:
@@ -238,6 +268,7 @@ def test_control_characters_in_a_project_file_are_not_printed(machine: Machine) 
     assert not {"\x1b", "\x07", "\u202e"} & set(done.err)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there, the directory of a process cannot be removed")
 @pytest.mark.parametrize(
     ("argv", "code"),
     [
@@ -255,7 +286,8 @@ def test_trust_in_a_removed_directory_is_an_error(machine: Machine, argv: list[s
     assert f" [{code}]" in done.stderr
 
 
-def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:  # TRU-10
+@proves("TRU-10")
+def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
     (machine.project / "below").mkdir()
     (machine.project / ".git").mkdir()
@@ -275,7 +307,8 @@ def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> No
     assert machine.run("trust", "--yes", "--list").code == 2
 
 
-def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:  # TRU-10
+@proves("TRU-10")
+def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     file.write_text(FILE + "# more")
@@ -291,8 +324,11 @@ def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:  # T
 
 def test_choices_are_listed_and_revoked(machine: Machine) -> None:
     (machine.project / ".freshkey.toml").write_text('profile = "acme"\n')
-    code, screen = machine.answer("y", "trust")
-    assert (code, "acme, selected: when you name no profile" in screen) == (0, True)
+    if sys.platform == "win32":  # where pseudo-terminals are missing
+        machine.trust()
+    else:
+        code, screen = machine.answer("y", "trust")
+        assert (code, "acme, selected: when you name no profile" in screen) == (0, True)
     (listed,) = machine.run("trust", "--list", "--json").json["choices"]
     assert (listed["setting"], listed["value"], listed["changed"]) == ("profile", "acme", None)
     assert "selected: when you name no profile" in machine.run("trust", "--list").out
@@ -307,8 +343,10 @@ FLOODS = {
 }
 
 
+@proves("TRU-12")
+@in_a_terminal
 @pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
-def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -> None:  # TRU-12
+def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -> None:
     (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", f"harm{flood}less"))
     for command in (["trust"], ["token"]):
         with Typist(machine.command(*command), machine.environ) as typist:
@@ -319,18 +357,22 @@ def test_what_does_not_fit_a_screen_is_not_asked(machine: Machine, flood: str) -
     assert machine.run("trust", "--yes", ".").code == 0  # as the error says
 
 
-def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: Machine) -> None:  # TRU-12
+@proves("TRU-12")
+@in_a_terminal
+def test_question_shows_what_is_not_visible_and_ends_with_the_program(machine: Machine) -> None:
     (machine.project / ".freshkey.toml").write_text(FILE.replace("all of us", r"a\u2800b\u202ec\u3164\ufe0f"))
     for command in (["trust"], ["token"]):
         _, screen = machine.answer("n", *command)
         assert r"a\u{2800}b\u{202e}c\u{3164}\u{fe0f}" in screen
-        assert "run key.sh? [y/N]" in screen
+        assert f"run {KEY}? [y/N]" in screen
 
 
 HOSTILE = "p\x1b]0;owned\x07\x1b[2J\r\n\u202e\u2028x"
 
 
-def test_escapes_in_the_name_of_a_directory_are_never_printed(machine: Machine) -> None:  # TRU-12
+@proves("TRU-12")
+@pytest.mark.skipif(sys.platform == "win32", reason="names of files have no control characters there")
+def test_escapes_in_the_name_of_a_directory_are_never_printed(machine: Machine) -> None:
     hostile = machine.home / HOSTILE
     machine.project.rename(hostile)
     here = evolve(machine, project=hostile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -15,8 +16,7 @@ from cli_doubles import Done, finished
 from typist import Typist
 
 
-if sys.platform == "win32":
-    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+FILE = os.path.join("..", "the aws config")  # noqa: PTH118  as it is typed
 
 
 @frozen(kw_only=True)
@@ -32,10 +32,10 @@ class Checkout:
 
     @property
     def environ(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT") if name in os.environ}
         places = {f"FRESHKEY_{name}_DIR": str(self.mine / name.lower()) for name in ("CONFIG", "STATE")}
-        aws = {"AWS_CONFIG_FILE": "../the aws config", "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
-        return {**kept, **places, **aws, "HOME": str(self.mine), "TERM": "xterm"}
+        aws = {"AWS_CONFIG_FILE": FILE, "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+        return {**kept, **places, **aws, "HOME": str(self.mine), "USERPROFILE": str(self.mine), "TERM": "xterm"}
 
     def command(self, *argv: str) -> list[str]:
         return [sys.executable, "-P", "-m", "freshkey", *argv]
@@ -64,7 +64,11 @@ def digest_of(file: Path) -> str:
 
 def hinted(done: Done) -> list[str]:
     """Return the arguments of the command that a hint names."""
-    words = shlex.split(done.error["hint"].partition("run: ")[2])
+    command = done.error["hint"].partition("run: ")[2]
+    if sys.platform == "win32":
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|[^ ]+', command)]
+    else:
+        words = shlex.split(command)
     assert words[:2] == ["freshkey", "trust"]
     return words[1:]
 
@@ -85,10 +89,11 @@ def test_each_hint_leads_to_the_next_step_until_the_file_is_used_and_an_edit_is_
     assert hinted(changed) == hinted(refused)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 def test_terminal_shows_what_names_the_file_and_what_it_decides(checkout: Checkout) -> None:
     """TRU-13: the answer decides, and a directory of settings that is named counts as well."""
     for answer, code in (("n", 6), ("y", 0)):
-        with Typist(checkout.command("trust", "../the aws config"), checkout.environ) as typist:
+        with Typist(checkout.command("trust", FILE), checkout.environ) as typist:
             typist.read_until("[y/N]")
             typist.type(f"{answer}\n")
             assert typist.end() == code
@@ -97,7 +102,7 @@ def test_terminal_shows_what_names_the_file_and_what_it_decides(checkout: Checko
         assert "whose credential is used, where secrets are sent, and what programs run" in screen
         assert "Anything that programs load or run is not checked." in screen
         assert (checkout.keys().code == 0) is (answer == "y")
-    assert checkout.run("trust", "../the aws config").code == 0  # nothing to ask
+    assert checkout.run("trust", FILE).code == 0  # nothing to ask
 
 
 def test_trusted_file_is_listed_and_revoked(checkout: Checkout) -> None:
@@ -108,9 +113,9 @@ def test_trusted_file_is_listed_and_revoked(checkout: Checkout) -> None:
     changed = f"{checkout.file} changed after you trusted it"
     assert checkout.run("trust", "--list", "--json").json["files"] == [{**listed, "changed": changed}]
     assert changed in checkout.run("trust", "--list").out
-    assert checkout.run("trust", "--revoke", "../the aws config", "--json").json["revoked"] == [f"file {checkout.file}"]
+    assert checkout.run("trust", "--revoke", FILE, "--json").json["revoked"] == [f"file {checkout.file}"]
     assert checkout.run("trust", "--list", "--json").json["files"] == []
-    assert checkout.run("trust", "--revoke", "../the aws config").error_code == "nothing-to-revoke"
+    assert checkout.run("trust", "--revoke", FILE).error_code == "nothing-to-revoke"
 
 
 def test_only_the_file_with_the_digest_is_trusted(checkout: Checkout) -> None:
@@ -123,11 +128,12 @@ def test_only_the_file_with_the_digest_is_trusted(checkout: Checkout) -> None:
 
 
 def test_what_cannot_be_trusted_is_refused(checkout: Checkout) -> None:
-    os.mkfifo(checkout.root / "pipe")
-    assert checkout.run("trust", "--yes", "../pipe").error_code == "cannot-trust-file"
+    if sys.platform != "win32":
+        os.mkfifo(checkout.root / "pipe")
+        assert checkout.run("trust", "--yes", "../pipe").error_code == "cannot-trust-file"
     assert checkout.run("trust", "--yes", "../missing").error_code == "directory-not-found"
     state = str(checkout.root / "state")
-    done = checkout.run("trust", "--yes", "../the aws config", FRESHKEY_STATE_DIR=state)
+    done = checkout.run("trust", "--yes", FILE, FRESHKEY_STATE_DIR=state)
     assert (done.code, done.error_code) == (6, "state-directory-in-project")
 
 
