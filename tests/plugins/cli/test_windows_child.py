@@ -21,7 +21,8 @@ import os, sys
 from freshkey_cli import exec_process
 environ = dict(os.environ) | {"APP_TOKEN": "secret"}
 try:
-    code = exec_process.replace(sys.argv[1:], environ, [])
+    words = ["x" * 33000 if word == "too long" else word for word in sys.argv[1:]]
+    code = exec_process.replace(words, environ, [])
 except Exception as error:
     print(type(error).__name__, error)
     sys.exit(99)
@@ -100,4 +101,7 @@ def test_file_that_is_not_a_program(tmp_path: Path) -> None:
     assert run(str(tmp_path)).stdout.startswith("CommandNotExecutable cannot run ")
     assert "line break" in run(str(tmp_path / "tool.cmd"), "a\nb").stdout
     assert run(str(tmp_path / "tool.cmd"), "a b").stdout == "ran\n"
-    assert run(sys.executable, "-c", "0", "x" * 32000, "y" * 1000).stdout.startswith("CommandNotExecutable")
+
+
+def test_command_line_that_is_too_long_for_windows() -> None:
+    assert run(sys.executable, "-c", "0", "too long").stdout.startswith("CommandNotExecutable cannot run ")
