@@ -77,10 +77,11 @@ def start_bound(words: Sequence[str], environ: Mapping[str, str]) -> subprocess.
         OSError: Windows refuses.
         ConfigurationError: It is a batch file, which cannot be given these arguments.
     """
-    assert sys.platform == "win32"  # noqa: S101  for mypy
-    from freshkey._commands import windows_job
+    if sys.platform == "win32":
+        from freshkey._commands import windows_job
 
-    return windows_job.start_bound(words, environ)
+        return windows_job.start_bound(words, environ)
+    raise NotImplementedError
 
 
 if sys.platform != "win32":
