@@ -57,7 +57,9 @@ def _python_arguments(command: str, arguments: list[str]) -> list[str]:
         if "--short" in arguments:
             arguments = [*(word for word in arguments if word != "--short"), *_SHORT]
         # A test that hangs ends its worker, which xdist replaces: pytest-timeout can interrupt no test on Windows.
-        return ["-m", "pytest", "-p", "no:cacheprovider", "-n", str(os.cpu_count() or 1), *arguments]
+        # What starts processes takes several times as long as on Linux.
+        options = ["-p", "no:cacheprovider", "-n", str(os.cpu_count() or 1), "--timeout", "300"]
+        return ["-m", "pytest", *options, *arguments]
     return arguments
 
 
