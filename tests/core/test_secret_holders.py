@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copyreg
-import importlib
 import pickle
 import pkgutil
 import pprint
@@ -24,6 +23,7 @@ import freshkey_testing
 import freshkey_vertex
 from freshkey.secret import Secret
 from promises import proves
+from source_tree import imported
 
 
 CANARY: Final = "canary-9b1d4e77aa02c3f8"
@@ -52,8 +52,8 @@ def classes() -> Iterator[type]:
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if found.name.endswith("__main__"):
                 continue
-            module = importlib.import_module(found.name)
-            for value in vars(module).values():
+            module = imported(found.name)
+            for value in vars(module).values() if module else ():
                 if isinstance(value, type) and value.__module__ == found.name and attrs.has(value):
                     yield value
 

@@ -9,6 +9,8 @@ import sys
 import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Final
 
 from attrs import field, frozen
 
@@ -21,6 +23,10 @@ BENCHMARKS = ROOT / "benchmarks"
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+_ON_A_BUS: Final = ("freshkey._stores.keychain.bus", "freshkey._stores.keychain.kwallet")
+"""What needs jeepney, which only Linux has."""
 
 
 @frozen
@@ -67,14 +73,20 @@ def benchmark_modules() -> list[Module]:
 
 
 def load(found: Iterable[Module]) -> None:
-    """Import modules; what only Windows has, only there."""
+    """Import modules, where the system has what they need."""
     for module in found:
-        name = module.name.removesuffix(".__main__")
-        try:
-            importlib.import_module(name)
-        except (ImportError, AssertionError):
-            if sys.platform == "win32" or not name.rpartition(".")[2].startswith("windows_"):
-                raise
+        imported(module.name.removesuffix(".__main__"))
+
+
+def imported(name: str) -> ModuleType | None:
+    """Return a module, or None if it is for another system: for Windows, or for a session bus."""
+    try:
+        return importlib.import_module(name)
+    except (ImportError, AssertionError):
+        windows_only = name.rpartition(".")[2].startswith("windows_")
+        if windows_only != (sys.platform == "win32") and (windows_only or name.startswith(_ON_A_BUS)):
+            return None
+        raise
 
 
 def imports(tree: ast.Module) -> Iterator[Import]:
