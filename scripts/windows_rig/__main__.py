@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from scripts.windows_rig import suite
 from scripts.windows_rig.interpreter import RigError, install
-from scripts.windows_rig.wine import TIMED_OUT, Wine, alone
+from scripts.windows_rig.wine import CUT_OFF, Wine, alone
 
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ _SHORT: Final = (
 )
 """What shows stores, locks, rotation, the command line and ten expiries, in some minutes."""
 
-_USAGE: Final = "usage: sh scripts/windows {demo | test [--short] [ARG...] | run ARG... | clean}"
+_USAGE: Final = "usage: sh scripts/windows {demo | test [--short | ARG...] | run ARG... | clean}"
 
 
 def main(words: Sequence[str]) -> int:
@@ -41,12 +42,16 @@ def main(words: Sequence[str]) -> int:
             return 2
         with alone(rig):
             install(ROOT, rig / "python")
+            if command == "test" and arguments in ([], ["--short"]):
+                tally = suite.run(ROOT, rig, _SHORT if arguments else ["tests"], os.cpu_count() or 1)
+                print("\n".join(["", *tally.summary()]))
+                return 0 if tally.is_good else 1
             code = Wine(rig).python(_python_arguments(command, arguments), seconds=_SECONDS[command])
     except RigError as error:
         print(f"scripts/windows: {error}", file=sys.stderr)
         return 1
-    if code == TIMED_OUT:
-        print(f"scripts/windows: ended after {_SECONDS[command]:.0f} s", file=sys.stderr)
+    if code == CUT_OFF:
+        print(f"scripts/windows: ended after {_SECONDS[command]:.0f} s, or because Wine crashed", file=sys.stderr)
     return code
 
 

@@ -1,15 +1,20 @@
-"""Runs programs for Windows in a Wine prefix of their own: with pipes, in bounded time, and none outlives the run."""
+"""Runs programs for Windows in a Wine prefix of their own: with pipes, in bounded time, and none outlives the run.
+
+A prefix has a server of its own, and everything that runs in it ends when that does.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -24,8 +29,12 @@ _PROGRAMS: Final = (Path("/usr/lib/wine/wine64"), Path("/usr/lib/wine/wine"))
 _SERVERS: Final = (Path("/usr/lib/wine/wineserver64"), Path("/usr/lib/wine/wineserver"))
 _SECONDS_TO_MAKE: Final = 300.0
 _SECONDS_TO_END: Final = 30.0
-TIMED_OUT: Final = 124
-"""The exit code of a run that took too long, as of timeout(1)."""
+_SECONDS_BETWEEN_LOOKS: Final = 2.0
+_MISSED_LOOKS: Final = 5
+"""After how many without a server it has crashed; at first, it is not there yet."""
+
+CUT_OFF: Final = 124
+"""The exit code of a run that took too long, as of timeout(1), or whose Wine server crashed."""
 
 
 class Wine:
@@ -33,12 +42,13 @@ class Wine:
 
     Args:
         rig: The folder that has all of these.
+        number: Which of its prefixes; programs in different ones do not see each other.
     """
 
-    def __init__(self, rig: Path) -> None:
+    def __init__(self, rig: Path, number: int = 0) -> None:
         self._program = _found("wine64", "wine", *_PROGRAMS)
         self._server = _found("wineserver64", "wineserver", *_SERVERS)
-        self._prefix = rig / "prefix"
+        self._prefix = rig / f"prefix-{number}"
         self._python = rig / "python" / "python.exe"
         home, folder = rig / "home", rig / "tmp"
         for each in (home, folder):
@@ -57,56 +67,77 @@ class Wine:
             ),  # for the sockets of Wine's server; programs for Windows do not see it, see `install`
         }
 
-    def python(self, arguments: Sequence[str], *, seconds: float, environ: Mapping[str, str] | None = None) -> int:
-        """Run the interpreter and return its exit code, or `TIMED_OUT`; its output goes to standard output.
+    def python(self, arguments: Sequence[str], *, seconds: float, output: BinaryIO | None = None) -> int:
+        """Run the interpreter and return its exit code, or `CUT_OFF`.
 
         Args:
             arguments: Its command line.
             seconds: How long it may take.
-            environ: Further variables.
+            output: Where what it prints goes, instead of standard output; it then has no input.
 
         Raises:
             RigError: The prefix cannot be made.
         """
         try:
             if not (self._prefix / "system.reg").is_file():
-                self._run(["wineboot", "--init"], _SECONDS_TO_MAKE, {})
+                self._run(["wineboot", "--init"], _SECONDS_TO_MAKE, io.BytesIO())
                 if not (self._prefix / "system.reg").is_file():
                     raise RigError(f"Wine cannot make a prefix in {self._prefix}")
-            return self._run([windows_path(self._python), *arguments], seconds, environ or {})
+            return self._run([windows_path(self._python), *arguments], seconds, output)
         finally:
             self._end()
 
-    def _run(self, words: Sequence[str], seconds: float, environ: Mapping[str, str]) -> int:
+    def _run(self, words: Sequence[str], seconds: float, output: BinaryIO | None) -> int:
         # With a file or /dev/null as a standard stream, Wine 8 fails with WinError 6.
         with subprocess.Popen(  # noqa: S603
             [str(self._program), *words],
-            env={**self._environ, **environ},
+            env=self._environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
         ) as process:
-            timer = threading.Timer(seconds, self._end)
-            timer.start()
+            ended, cut_off = threading.Event(), threading.Event()
+            watcher = threading.Thread(target=self._watch, args=[seconds, ended, cut_off])
+            watcher.start()
             try:
-                if process.stdin is not None:
+                if output is None and process.stdin is not None:
                     threading.Thread(target=_copy_input, args=[process.stdin], daemon=True).start()
                 for line in process.stdout or ():
-                    sys.stdout.buffer.write(line)
-                    sys.stdout.buffer.flush()
+                    (output or sys.stdout.buffer).write(line)
+                    (output or sys.stdout.buffer).flush()
                 code = process.wait()
-                return code if timer.is_alive() else TIMED_OUT
+                return CUT_OFF if cut_off.is_set() else code
             finally:
-                timer.cancel()
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                ended.set()
+                watcher.join()
+                process.kill()
+
+    def _watch(self, seconds: float, ended: threading.Event, cut_off: threading.Event) -> None:
+        """End everything if a run takes too long, or if the server crashed, which leaves its clients waiting."""
+        deadline, missed = time.monotonic() + seconds, 0
+        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
+            missed = 0 if any(name.startswith("wineserver") for _, name in self._members()) else missed + 1
+            if missed > _MISSED_LOOKS or time.monotonic() > deadline:
+                cut_off.set()
+                self._end()
+                return
 
     def _end(self) -> None:
-        """End every process of the prefix: they all live in Wine's server, and end with it."""
+        """End every process of the prefix: they all live in its server, and end with it; or, if it crashed, here."""
         for option in ("-k", "-w"):
             with suppress(subprocess.TimeoutExpired):
                 subprocess.run([self._server, option], env=self._environ, timeout=_SECONDS_TO_END, check=False)  # noqa: S603
+        for process, _ in self._members():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def _members(self) -> Iterator[tuple[int, str]]:
+        """Yield the processes of the prefix, each with its name."""
+        mark = f"WINEPREFIX={self._prefix}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended, or belongs to another user
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    yield int(folder.name), (folder / "comm").read_text("utf-8", "replace")
 
 
 def _copy_input(pipe: BinaryIO) -> None:

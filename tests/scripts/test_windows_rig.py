@@ -15,6 +15,7 @@ if sys.platform == "win32":
     pytest.skip("the rig is made on Linux", allow_module_level=True)
 
 from scripts.windows_rig import __main__ as rig
+from scripts.windows_rig import suite
 from scripts.windows_rig.interpreter import PINS, RigError, needed, windows_path
 from scripts.windows_rig.wine import alone
 
@@ -63,9 +64,62 @@ def test_rig_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not (tmp_path / "rig").exists()
 
 
-def test_arguments_go_to_pytest_and_the_short_run_is_a_part() -> None:
+def test_arguments_go_to_pytest() -> None:
     assert rig._python_arguments("test", ["-k", "word"])[-2:] == ["-k", "word"]
-    short = rig._python_arguments("test", ["--short", "-x"])
-    assert "--short" not in short
-    assert set(rig._SHORT) <= set(short)
-    assert all((ROOT / path.partition("::")[0]).exists() for path in rig._SHORT)
+
+
+def test_short_run_is_a_part_of_the_tests() -> None:
+    short, every = (set(suite.test_files(ROOT, paths)) for paths in (rig._SHORT, ["tests"]))
+    assert set() < short < every
+    assert all((ROOT / path).exists() for path in rig._SHORT)
+
+
+REPORT = """<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite>
+<testcase classname="tests.a" name="test_good" time="0.1"><properties/></testcase>
+<testcase classname="tests.a" name="test_bad"><failure message="assert 1 == 2&#10; more">…</failure></testcase>
+<testcase classname="tests.a" name="test_broken"><error message="no fixture">…</error></testcase>
+<testcase classname="tests.a" name="test_posix"><skipped type="pytest.skip" message="Windows cannot fork"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_results_are_added_up(capsys: pytest.CaptureFixture[str]) -> None:
+    tally = suite.Tally()
+    assert not tally.is_good
+    tally.add([suite.Result("tests.b::test_c", "passed")], "tests/b.py", 1.0)
+    assert tally.is_good
+    tally.add(list(suite.parsed(REPORT)), "tests/a.py", 2.0)
+    assert not tally.is_good
+    assert "tests/a.py: 2 failed, 1 passed, 1 skipped (2 s)" in capsys.readouterr().out
+    assert list(tally.summary()) == [
+        "SKIPPED [1] Windows cannot fork",
+        "FAILED tests.a::test_bad: assert 1 == 2",
+        "FAILED tests.a::test_broken: no fixture",
+        "2 passed, 2 failed, 1 skipped",
+    ]
+
+
+class Crashing:
+    """A rig in which a piece with the file `bad` leaves no report."""
+
+    def __init__(self, rig: Path, number: int) -> None:
+        self.report = rig / f"results-{number}.xml"
+
+    def python(self, arguments: list[str], *, seconds: float, output: object) -> int:
+        if any(word.endswith("test_bad.py") for word in arguments):
+            return 124
+        self.report.write_text('<testsuites><testcase classname="x" name="y"/></testsuites>', "utf-8")
+        return 0
+
+
+def test_files_of_a_piece_that_crashed_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("test_a.py", "test_bad.py", "test_c.py"):
+        (tmp_path / "tests" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "tests" / name).touch()
+    monkeypatch.setattr(suite, "Wine", Crashing)
+    tally = suite.run(tmp_path, tmp_path, ["tests"], 1)
+    assert sorted((one.name, one.outcome) for one in tally.results) == [
+        ("tests/test_bad.py", "failed"),
+        ("x::y", "passed"),
+        ("x::y", "passed"),
+    ]
