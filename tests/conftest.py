@@ -17,7 +17,11 @@ from waiting import end_renewals
 
 USUAL: dict[str, Any] = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL, "SIGQUIT": signal.SIG_DFL}
 
-PYDANTIC_FAILED = "DLL load failed while importing _pydantic_core"
+MISSING_ON_WINDOWS = {
+    "DLL load failed while importing _pydantic_core": "Wine 8 has no bcryptprimitives.dll, which pydantic needs",
+    "No module named 'jeepney'": "only Linux has a session bus",
+}
+"""What keeps a file from being imported there, and why it is skipped."""
 
 
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,11 +41,13 @@ def pytest_configure() -> None:
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Skip files that import pydantic, and with it Anthropic's SDK, where its DLL needs what only Windows has."""
+    """Skip files that need what Windows, or Wine, does not have."""
     report = yield
-    if sys.platform == "win32" and report.failed and PYDANTIC_FAILED in str(report.longrepr):
-        report.outcome = "skipped"
-        report.longrepr = (str(collector.path), 1, "Wine 8 has no bcryptprimitives.dll, which pydantic needs")
+    if sys.platform == "win32" and report.failed:
+        for missing, reason in MISSING_ON_WINDOWS.items():
+            if missing in str(report.longrepr):
+                report.outcome = "skipped"
+                report.longrepr = (str(collector.path), 1, reason)
     return report
 
 

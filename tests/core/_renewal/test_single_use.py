@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import pytest
@@ -220,6 +221,7 @@ def test_failpoints_are_reached_in_order(context: ProfileContext, monkeypatch: p
     assert passed == ["intent_written", "after_refresh"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the time zone of a process cannot be set")
 def test_time_of_a_loss_is_shown_in_utc_in_any_time_zone(
     context: ProfileContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
