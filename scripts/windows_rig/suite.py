@@ -25,7 +25,16 @@ _FILES: Final = 6
 """How many files a piece has; starting one takes some seconds."""
 
 _SECONDS: Final = 1500.0
-_OPTIONS: Final = ("-q", "-p", "no:cacheprovider", "--timeout", "300", "--tb", "short", "--continue-on-collection-errors")
+_OPTIONS: Final = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "--timeout",
+    "300",
+    "--tb",
+    "short",
+    "--continue-on-collection-errors",
+)
 _ALONE: Final = ("-n", "1", "--max-worker-restart", "20")
 """For a file by itself: a test that hangs ends only the worker."""
 

@@ -1,7 +1,7 @@
 """Runs every flow that handles a secret, with a root logger that writes everything, so that tests can search it.
 
-Reads the user's configuration from the environment. Writes all secrets that were ever used to the file descriptor in
-its first argument, and must not write a secret anywhere else.
+Reads the user's configuration from the environment. Writes all secrets that were ever used to the file in its
+first argument, and must not write a secret anywhere else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import approve_device, copy_code, follow
 
 
-def main(reporter: int, state_dir: Path) -> None:
+def main(made: Path, state_dir: Path) -> None:
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
     secrets: set[str] = set()
     with AuthorizationServer() as server:
@@ -41,7 +41,7 @@ def main(reporter: int, state_dir: Path) -> None:
                 fail(keeper, server)
                 say(keeper.logout())
         secrets |= server.secrets()
-    os.write(reporter, json.dumps(sorted(secrets)).encode())
+    made.write_text(json.dumps(sorted(secrets)), "ascii")
 
 
 def say(*values: object) -> None:
@@ -98,4 +98,4 @@ def attempt(act: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
