@@ -18,12 +18,23 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 
 _SECONDS: Final = {"demo": 180.0, "test": 3600.0, "run": 3600.0}
 _SHORT: Final = (
-    "tests/core/_interprocess",
-    "tests/core/_stores",
-    "tests/core/_renewal",
-    "tests/benchmarks",
+    "tests/benchmarks/endurance/test_soak.py",
+    "tests/core/_files/test_sharing.py",
+    "tests/core/_interprocess/test_directory_lock.py",
+    "tests/core/_interprocess/test_lock.py",
+    "tests/core/_renewal/test_persist.py",
+    "tests/core/_renewal/test_rotation.py",
+    "tests/core/_renewal/test_single_use.py",
+    "tests/core/_stores/encrypted_file",
+    "tests/core/_stores/keychain/test_credential_manager.py",
+    "tests/core/_stores/records",
+    "tests/e2e/test_exec_with_a_key.py",
+    "tests/plugins/cli/test_console.py",
+    "tests/plugins/cli/test_streams.py",
+    "tests/plugins/cli/test_windows_child.py",
+    "tests/plugins/cli/test_windows_signals.py",
 )
-"""What shows stores, locks, rotation, the command line and ten expiries, in some minutes."""
+"""Stores, locks, rotation, expiries, the command line."""
 
 _USAGE: Final = "usage: sh scripts/windows {demo | test [--short | ARG...] | run ARG... | clean}"
 

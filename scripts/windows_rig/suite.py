@@ -12,17 +12,21 @@ import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
 
-from scripts.windows_rig.interpreter import windows_path
+from scripts.windows_rig.interpreter import RigError, windows_path
 from scripts.windows_rig.wine import Wine
 
 
 _FILES: Final = 6
-"""How many files a piece has; starting one takes some seconds."""
+"""How many files a piece has at most; starting one takes some seconds."""
+
+_SHARES: Final = 3
+"""How many pieces each worker gets at least, lest one of them work alone at the end."""
 
 _SECONDS: Final = 1500.0
 _OPTIONS: Final = (
@@ -99,26 +103,19 @@ def run(root: Path, rig: Path, paths: Iterable[str], workers: int) -> Tally:
     """Run the test files among paths, relative to `root`, in as many prefixes at once as there are workers."""
     files, tally = test_files(root, paths), Tally()
     pieces: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-    for start in range(0, len(files), _FILES):
-        pieces.put(files[start : start + _FILES])
+    size = max(1, min(_FILES, len(files) // (workers * _SHARES)))
+    for start in range(0, len(files), size):
+        pieces.put(files[start : start + size])
 
     def work(number: int) -> None:
         wine = Wine(rig, number)
         while not pieces.empty():
-            try:
+            with suppress(queue.Empty):
                 piece = pieces.get_nowait()
-            except queue.Empty:
-                return
-            began = time.monotonic()
-            results = _results(wine, rig, number, piece)
-            if results is None:
-                for file in piece:
-                    began = time.monotonic()
-                    alone = _results(wine, rig, number, [file], _ALONE)
-                    lost = [Result(file, "failed", "its process ended before it")]
-                    tally.add(alone if alone is not None else lost, file, time.monotonic() - began)
-            else:
-                tally.add(results, f"{piece[0]} and {len(piece) - 1} more", time.monotonic() - began)
+                try:
+                    _run_piece(wine, rig, number, piece, tally)
+                except RigError as error:
+                    tally.add([Result(file, "failed", str(error)) for file in piece], piece[0], 0.0)
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(workers)]
     for thread in threads:
@@ -126,6 +123,21 @@ def run(root: Path, rig: Path, paths: Iterable[str], workers: int) -> Tally:
     for thread in threads:
         thread.join()
     return tally
+
+
+def _run_piece(wine: Wine, rig: Path, number: int, piece: Sequence[str], tally: Tally) -> None:
+    """Run the files of a piece together, and one by one if that was cut off."""
+    began = time.monotonic()
+    results = _results(wine, rig, number, piece)
+    if results is not None:
+        more = f" and {len(piece) - 1} more" if len(piece) > 1 else ""
+        tally.add(results, f"{piece[0]}{more}", time.monotonic() - began)
+        return
+    for file in piece:
+        began = time.monotonic()
+        results = _results(wine, rig, number, [file], _ALONE)
+        lost = [Result(file, "failed", "its process ended before it")]
+        tally.add(lost if results is None else results, file, time.monotonic() - began)
 
 
 def _results(
