@@ -158,8 +158,12 @@ def _unpack(archive: Path, folder: Path) -> None:
 def _add_members(root: Path, packages: Path) -> None:
     """Let the interpreter import the members from the checkout, with their entry points, as ``scripts/setup`` does."""
     folders = [windows_path(project.parent) for project in _projects(root)]
-    # Wine needs TMPDIR, but on Windows nobody sets it, and Python would prefer it to TEMP.
-    lines = [*folders, 'import os; os.environ.pop("TMPDIR", None)']
+    # Wine needs TMPDIR, but on Windows nobody sets it, and Python would prefer it to TEMP. Wine 8 has no CopyFile2 and
+    # ends a process that calls it; without it, `shutil` copies as it does before Windows 10.
+    lines = [
+        *folders,
+        'import os, _winapi; os.environ.pop("TMPDIR", None); vars(_winapi).pop("CopyFile2", None)',
+    ]
     (packages / "freshkey.pth").write_text("".join(f"{line}\n" for line in lines), "utf-8")
     for installed in Path(sys.prefix).glob("lib/python3*/site-packages/freshkey*.dist-info"):
         shutil.copytree(installed, packages / installed.name)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from free_port import free_port
+from freshkey._http.peer import Peer
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
@@ -57,6 +59,14 @@ def refuses(redirect_uri: str) -> bool:
 
 
 SignIn = Callable[..., Grant]
+
+
+@pytest.fixture(autouse=True)
+def known_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name peers as Linux does: elsewhere, a browser without cookies is not heard (see `test_start_address`)."""
+    if sys.platform != "linux":
+        known = functools.partial(loopback.LoopbackListener, find_peer=lambda _: Peer("ours"))
+        monkeypatch.setattr(signin, "LoopbackListener", known)
 
 
 @pytest.fixture
