@@ -14,6 +14,10 @@ from attrs import frozen
 
 from freshkey._trust.project_files import trust_file
 from loopback_server import Exchange, LoopbackServer
+from runnable import runnable
+
+
+HOME = "USERPROFILE" if sys.platform == "win32" else "HOME"
 
 
 @frozen
@@ -28,22 +32,27 @@ class Checkout:
         """Written by any program of the project that runs."""
         return self.mine / "ran"
 
-    def write(self, name: str, text: str, *, executable: bool = False) -> Path:
+    @property
+    def program(self) -> Path:
+        """Where `helper` is by default."""
+        return self.root / ("helper.cmd" if sys.platform == "win32" else "helper")
+
+    def write(self, name: str, text: str) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-        path.chmod(0o700 if executable else 0o600)
+        path.chmod(0o600)
         return path
 
-    def helper(self) -> Path:
+    def helper(self, name: str = "helper") -> Path:
         """A program of the project that prints AWS credentials."""
-        answer = {"Version": 1, "AccessKeyId": "AKIAPROJECT", "SecretAccessKey": "project"}
-        return self.write("helper", f"#!/bin/sh\ntouch {self.ran}\necho '{json.dumps(answer)}'\n", executable=True)
+        answer = json.dumps({"Version": 1, "AccessKeyId": "AKIAPROJECT", "SecretAccessKey": "project"})
+        return runnable(self.root / name, f"open({str(self.ran)!r}, 'w').close()\nprint({answer!r})")
 
     def freshkey(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        kept = ("PATH", "PYTHONPATH", "LANG")
+        kept = ("PATH", "PYTHONPATH", "LANG", "SYSTEMROOT", "COMSPEC", "PATHEXT", "TEMP", "TMP")
         own = {
-            "HOME": str(self.mine),
+            HOME: str(self.mine),
             "FRESHKEY_CONFIG_DIR": str(self.mine / "config"),
             "FRESHKEY_STATE_DIR": str(self.mine / "state"),
             "AWS_REGION": "eu-west-1",
@@ -92,23 +101,29 @@ def aws_credentials(checkout: Checkout) -> tuple[str, dict[str, str], Path]:
     return "bedrock", {"AWS_SHARED_CREDENTIALS_FILE": str(file)}, file
 
 
-def own_configuration(checkout: Checkout) -> tuple[str, dict[str, str], Path]:
-    text = f'[profiles.me]\nprovider = "bedrock"\nregion = "eu-west-1"\ncredential_export = ["{checkout.helper()}"]\n'
-    file = checkout.write("conf/config.toml", text)
+def configuration(checkout: Checkout, folder: str) -> Path:
+    command = json.dumps([str(checkout.helper())])
+    text = f'[profiles.me]\nprovider = "bedrock"\nregion = "eu-west-1"\ncredential_export = {command}\n'
+    file = checkout.write(f"{folder}/config.toml", text)
     file.parent.chmod(0o700)
+    return file
+
+
+def own_configuration(checkout: Checkout) -> tuple[str, dict[str, str], Path]:
+    file = configuration(checkout, "conf")
     return "me", {"FRESHKEY_CONFIG_DIR": str(file.parent)}, file
 
 
-def own_configuration_by_xdg(checkout: Checkout) -> tuple[str, dict[str, str], Path]:
-    text = f'[profiles.me]\nprovider = "bedrock"\nregion = "eu-west-1"\ncredential_export = ["{checkout.helper()}"]\n'
-    file = checkout.write("xdg/freshkey/config.toml", text)
-    file.parent.chmod(0o700)
-    return "me", {"XDG_CONFIG_HOME": str(checkout.root / "xdg"), "FRESHKEY_CONFIG_DIR": ""}, file
+def own_configuration_by_usual_place(checkout: Checkout) -> tuple[str, dict[str, str], Path]:
+    variable = "WIN_PD_OVERRIDE_LOCAL_APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME"
+    file = configuration(checkout, "usual/freshkey")
+    return "me", {variable: str(checkout.root / "usual"), "FRESHKEY_CONFIG_DIR": ""}, file
 
 
+with_links = pytest.mark.skipif(sys.platform == "win32", reason="Wine 8 makes no symbolic links")
 NAMED = [
-    *(aws_config, aws_config_by_relative_path, aws_config_through_a_link, aws_credentials),
-    *(own_configuration, own_configuration_by_xdg),
+    *(aws_config, aws_config_by_relative_path, pytest.param(aws_config_through_a_link, marks=with_links)),
+    *(aws_credentials, own_configuration, own_configuration_by_usual_place),
 ]
 
 
@@ -123,12 +138,12 @@ def test_file_of_the_project_is_used_only_once_it_is_trusted(
     assert "project-file-not-trusted" in done.stderr
     assert not checkout.ran.exists()
     trust_file(checkout.mine / "state", file)
-    helper = checkout.root / "helper"
+    helper = checkout.program
     if helper.exists():
         done = checkout.freshkey("export", profile, "--format", "credential-process", **variables)
         assert (done.returncode, done.stdout) == (6, ""), done.stderr
         assert "project-file-not-trusted" in done.stderr
-        assert f"{helper}, named by the command 'helper'" in done.stderr
+        assert f"{helper}, named by the command '{helper.name}'" in done.stderr
         assert f"freshkey trust {helper}" in done.stderr
         assert not checkout.ran.exists()
         trust_file(checkout.mine / "state", helper)
@@ -151,11 +166,11 @@ def test_file_of_the_project_is_used_only_once_it_is_trusted(
 
 
 def test_home_in_the_project_does_not_make_it_the_users(checkout: Checkout) -> None:
-    """TRU-13: without a variable for the file, HOME decides where it is."""
+    """TRU-13: without a variable for the file, that of the home directory decides where it is."""
     checkout.write("home/.aws/config", f"[default]\ncredential_process = {checkout.helper()}\n")
-    done = checkout.freshkey("token", "bedrock", HOME=str(checkout.root / "home"))
+    done = checkout.freshkey("token", "bedrock", **{HOME: str(checkout.root / "home")})
     assert done.returncode == 6, done.stderr
-    assert "HOME" in done.stderr
+    assert f"named by {HOME}, is in the current project" in done.stderr
     assert not checkout.ran.exists()
 
 
@@ -170,17 +185,18 @@ def test_state_directory_in_the_project_is_refused(checkout: Checkout) -> None:
     assert not checkout.ran.exists()
 
 
-@pytest.mark.parametrize("entry", ["", ".", "bin", "{root}/src/bin"])
+@pytest.mark.parametrize("entry", ["", ".", "bin", str(Path("{root}", "src", "bin"))])
 def test_program_of_the_project_is_not_found_on_the_path(checkout: Checkout, entry: str) -> None:
     """TRU-13: the user's own configuration names a program without a path."""
     for place in ("src/helper", "src/bin/helper"):
-        checkout.write(place, checkout.helper().read_text(), executable=True)
+        checkout.helper(place)
     config = checkout.mine / ".aws" / "config"
     config.parent.mkdir()
     config.write_text("[default]\ncredential_process = helper\n")
     path = os.pathsep.join([entry.format(root=checkout.root), os.environ["PATH"]])
     done = checkout.freshkey("token", "bedrock", PATH=path)
     assert done.returncode == 6, done.stderr
+    assert "command-not-runnable" in done.stderr
     assert not checkout.ran.exists()
 
 
@@ -282,6 +298,7 @@ def test_sts_is_asked_over_https_only(checkout: Checkout, variable: str) -> None
     assert "invalid-url" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows starts no scripts by their first line")
 @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="the shell that reads BASH_ENV")
 @pytest.mark.parametrize("marker", [".hg", ".env", "Makefile"])
 def test_shell_of_the_user_s_own_helper_runs_no_code_of_the_project(checkout: Checkout, marker: str) -> None:
@@ -297,8 +314,15 @@ def test_shell_of_the_user_s_own_helper_runs_no_code_of_the_project(checkout: Ch
     checkout.freshkey("token", "bedrock", AWS_CONFIG_FILE=str(config), BASH_ENV=str(evil))
     assert (checkout.mine / "own-ran").exists()
     assert not checkout.ran.exists()
-    done = checkout.freshkey("token", "bedrock", AWS_CONFIG_FILE=str(config), SSL_CERT_DIR=f"/etc:{checkout.root}")
+
+
+def test_certificate_authorities_of_the_project_are_refused(checkout: Checkout) -> None:
+    """TRU-13: also as the second of two directories."""
+    directories = os.pathsep.join([str(checkout.mine), str(checkout.root)])
+    done = checkout.freshkey("token", "bedrock", SSL_CERT_DIR=directories)
+    assert done.returncode == 6, done.stderr
     assert "project-file-not-trusted" in done.stderr
+    assert "SSL_CERT_DIR" in done.stderr
 
 
 def test_explain_names_every_variable_that_moved_something(checkout: Checkout) -> None:
@@ -311,12 +335,12 @@ def test_explain_names_every_variable_that_moved_something(checkout: Checkout) -
         "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r",
         "PATH": os.pathsep.join([str(checkout.root / "bin"), os.environ["PATH"]]),
     }
-    for options in ([], ["--json"]):
+    for options, shown in (([], str(file)), (["--json"], json.dumps(str(file)))):
         done = checkout.freshkey("explain", "bedrock", *options, **variables)
         assert done.returncode == 0, done.stderr
         said = done.stdout + done.stderr
         assert [name for name in (*variables, "FRESHKEY_CONFIG_DIR") if name not in said] == []
-        assert all(text in said for text in (str(file), "https://sts.example:8443/x", "http://proxy.example:3128"))
+        assert all(text in said for text in (shown, "https://sts.example:8443/x", "http://proxy.example:3128"))
         assert "canary" not in said
     listed = {one["name"]: one for one in json.loads(done.stdout)["variables"]}
     assert listed["AWS_CONFIG_FILE"]["in_project"] is True
