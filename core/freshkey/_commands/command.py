@@ -15,7 +15,7 @@ from freshkey._commands.helper import HELPER_TIMEOUT, MAX_OUTPUT, helper_environ
 from freshkey._commands.lookup import find_program, is_bare, is_command
 from freshkey._commands.named_files import TooManyPartsError, is_directory, is_literal, named_files
 from freshkey._commands.pins import interpreter_words, pinned
-from freshkey._commands.process import refuse_unsafe_words, too_long
+from freshkey._commands.process import home_directory, refuse_unsafe_words, too_long
 from freshkey._files.bounded import file_version
 from freshkey._files.path_text import path_flaw
 from freshkey._files.project_place import project_of
@@ -87,7 +87,7 @@ class Command:
 
         It may name files that the command does not use, which only ends a pause early.
         """
-        base = self.directory or _home()
+        base = self.directory or home_directory()
         program = find_program(self.argv[0], os.environ) or self.argv[0]
         files: list[Path] = []
         with suppress(TooManyPartsError):
@@ -159,7 +159,7 @@ def _ensure_own(command: Command) -> None:
     if command.ensure_own is None:
         return
     called = f"the command {command.name!r}"
-    refuse_unsafe_words(command.argv, os.environ, _home())  # a plugin may have the program run by a library
+    refuse_unsafe_words(command.argv, os.environ, home_directory())  # a plugin may have the program run by a library
     of_project = any(project_of(file) is not None for file in command.sources)
     words, seen = [find_program(command.argv[0], os.environ) or command.argv[0], *command.argv[1:]], set[Path]()
     while new := sorted(_of_project(words) - seen):
@@ -180,13 +180,9 @@ def _ensure_own(command: Command) -> None:
 
 def _of_project(words: Sequence[str]) -> set[Path]:
     try:
-        return {file for file in named_files(words, _home()) if project_of(file) is not None}
+        return {file for file in named_files(words, home_directory()) if project_of(file) is not None}
     except TooManyPartsError:
         raise too_long() from None
-
-
-def _home() -> Path:
-    return Path(os.path.expanduser("~"))  # noqa: PTH111  never raises
 
 
 def changed(command: Command) -> str | None:

@@ -13,6 +13,7 @@ from attrs import evolve
 from freshkey._commands import helper, pins
 from freshkey._commands.command import Command, run_command
 from freshkey._commands.pins import file_digest, pinned
+from freshkey._files import project_place
 from freshkey._text.shell_words import shell_quoted
 from freshkey._trust.project_files import ensure_trusted, trust_file
 from freshkey.errors import ConfigurationError, TransientError, TrustNeeded
@@ -266,6 +267,21 @@ def asked(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     monkeypatch.setenv(HOME, str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     return lambda name, path: ensure_trusted(name, path, tmp_path / "state")
+
+
+def test_paths_are_relative_to_where_the_command_runs_although_the_home_variable_leads_into_the_project(
+    project: Path, tmp_path: Path, asked: Callable[[str, Path | str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:  # TRU-13
+    monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
+    (project / "folder").mkdir()
+    monkeypatch.setenv(HOME, str(project / "folder"))
+    tool = script(project / "tool.py", "print('key')")
+    command = evolve(Command.of([sys.executable, f"{project.name}/tool.py"]), ensure_own=asked)
+    with raises_code(TrustNeeded, "project-file-not-trusted") as caught:
+        run_command(command)
+    assert str(tool) in caught.value.message
+    trust_file(tmp_path / "state", tool)
+    assert run_command(command) == Secret(f"key{END}")
 
 
 FORMS = [["{0}"], ["sh", "{0}"], ["env", "X=1", "{0}"], ["sh", "-c", "exec {0} | cat"], ["{1}/link"], ["sh", "../{2}"]]
