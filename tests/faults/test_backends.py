@@ -161,6 +161,7 @@ def test_record_of_five_chunks_survives_a_kill_between_any_two_changes(tmp_path:
 # --- delete, then add -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="played for macOS; five chunks show it in Credential Manager")
 @proves("FAULT-11", "STO-5", "ROT-7")
 @pytest.mark.parametrize("limit", [0, 400])
 def test_killed_at_any_step_of_replacing_an_item_leaves_a_readable_generation(tmp_path: Path, limit: int) -> None:
@@ -212,6 +213,7 @@ def die_while_the_intent_is_replaced(server: AuthorizationServer, tmp_path: Path
     assert sorted(items(":me:")) == ["1.0"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="played for macOS; five chunks show it in Credential Manager")
 @proves("FAULT-11", "ROT-7", "ROT-6")
 def test_renewal_whose_intent_was_lost_is_retried_once_and_reported_as_lost(
     server: AuthorizationServer, tmp_path: Path
@@ -232,6 +234,7 @@ def test_renewal_whose_intent_was_lost_is_retried_once_and_reported_as_lost(
         keeper.refresh()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="played for macOS; five chunks show it in Credential Manager")
 @proves("FAULT-11", "ROT-6")
 def test_renewal_whose_intent_was_lost_succeeds_at_a_server_with_a_grace_period(tmp_path: Path) -> None:
     with AuthorizationServer(Policy(grace=30.0)) as server:
