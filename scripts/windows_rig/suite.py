@@ -51,11 +51,13 @@ class Result:
         name: Its file, class and name.
         outcome: ``passed``, ``failed`` or ``skipped``.
         reason: Why it was skipped, or the first line of the failure.
+        report: The failure as pytest shows it.
     """
 
     name: str
     outcome: str
     reason: str = ""
+    report: str = ""
 
 
 @define
@@ -74,7 +76,7 @@ class Tally:
             print(f"{title}: {told} ({seconds:.0f} s)", flush=True)
             for result in results:
                 if result.outcome == "failed":
-                    print(f"FAILED {result.name}: {result.reason}", flush=True)
+                    print(f"FAILED {result.name}: {result.reason}\n{result.report}", flush=True)
 
     def summary(self) -> Iterator[str]:
         """Yield the reasons of the skipped tests, the failures, and a last line with all counts."""
@@ -160,7 +162,7 @@ def parsed(report: str) -> Iterator[Result]:
         bad = children.get("failure", children.get("error"))
         skipped = children.get("skipped")
         if bad is not None:
-            yield Result(name, "failed", (bad.get("message") or "").partition("\n")[0][:200])
+            yield Result(name, "failed", (bad.get("message") or "").partition("\n")[0][:200], bad.text or "")
         elif skipped is not None:
             yield Result(name, "skipped", skipped.get("message") or "")
         else:
