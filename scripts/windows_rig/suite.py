@@ -138,20 +138,20 @@ def _run_piece(wine: Wine, rig: Path, number: int, piece: Sequence[str], tally: 
     for file in piece:
         began = time.monotonic()
         results = _results(wine, rig, number, [file], _ALONE)
-        lost = [Result(file, "failed", "its process ended before it")]
+        lost = [Result(file, "failed", "its process ended before it, or it has no test")]
         tally.add(lost if results is None else results, file, time.monotonic() - began)
 
 
 def _results(
     wine: Wine, rig: Path, number: int, files: Sequence[str], options: Sequence[str] = ()
 ) -> list[Result] | None:
-    """Run files and return the results; None if the process ended early. What it prints is kept in the rig."""
+    """Run files and return the results; None if the process ended early or ran no test. What it prints is kept."""
     report = rig / f"results-{number}.xml"
     report.unlink(missing_ok=True)
     words = ["-m", "pytest", *_OPTIONS, *options, f"--junitxml={windows_path(report)}", *files]
     with (rig / f"output-{number}.txt").open("ab") as output:
         wine.python(words, seconds=_SECONDS, output=output)
-    return list(parsed(report.read_text("utf-8"))) if report.is_file() else None
+    return (list(parsed(report.read_text("utf-8"))) or None) if report.is_file() else None
 
 
 def parsed(report: str) -> Iterator[Result]:

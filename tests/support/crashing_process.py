@@ -101,6 +101,8 @@ class Forge:
         if self._running is not None:
             # A test has failed; a halted process would never end.
             kill(self._running)
+        if self._warm is not None:
+            self._warm.ended()
         if sys.platform != "win32":
             self._process.communicate(timeout=20)
 

@@ -287,7 +287,7 @@ def test_empty_error_response_is_a_refusal() -> None:
             "credential_process",
         ),
         (exceptions.ProfileNotFound(profile="x"), ConfigurationError, "bedrock-unknown-aws-profile", "'x'"),
-        (exceptions.ConfigParseError(path="/aws/config"), ConfigurationError, INVALID, "/aws/config"),
+        (exceptions.ConfigParseError(path="/aws/config"), ConfigurationError, INVALID, str(Path("/aws/config"))),
         (exceptions.UnknownCredentialError(name="x"), ConfigurationError, INVALID, "'team'"),
         (FileNotFoundError(2, "No such file"), ConfigurationError, INVALID, "No such file"),
         (KeyError("whatever"), ConfigurationError, INVALID, "KeyError"),
