@@ -120,7 +120,8 @@ def _unexpected(error: Exception, aws_profile: str) -> FreshkeyError:
     modules = set(_modules(error))
     if "botocore.parsers" in modules:
         return garbled()
-    if "shlex" in modules:
+    # For Windows, botocore splits commands itself.
+    if "shlex" in modules or str(error).startswith("No closing quotation"):
         name = source_chain(aws_profile, read_files())[-1]
         message = f"credential_process of AWS profile {name!r} has a quote that is not closed"
         return _invalid(message, "Close it, or put a backslash before it")

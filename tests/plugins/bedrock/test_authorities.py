@@ -227,11 +227,11 @@ def test_file_of_authorities_is_not_to_blame_where_no_certificate_is_checked(  #
     code: str,
 ) -> None:
     port = free_port()
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "/nonexistent.pem")
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", endpoint.format(port=port))
     monkeypatch.setenv("HTTPS_PROXY", proxy.format(port=port))
-    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
     with raises_code(FreshkeyError, code):
         make_keeper(aws_profile="team").get("work")
     assert inspected.asked == 0

@@ -274,7 +274,7 @@ CASES: dict[str, Case] = {
         ConfigurationError,
         "command-not-runnable",
         "'to-be-found'",
-        arrange=config("[default]\ncredential_process = /nowhere/to-be-found --x\n"),
+        arrange=config(f"[default]\ncredential_process = {Path('/nowhere/to-be-found').absolute()} --x\n"),
     ),
     "an empty credential_process": Case(
         ConfigurationError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import attrs
@@ -22,8 +23,8 @@ MakeProfile = Callable[..., Profile]
 EVERY: dict[str, object] = {
     "aws_profile": "team",
     "deadline": 50.0,
-    "auth_refresh": Command.of(["/bin/true"]),
-    "credential_export": Command.of(["/bin/true"]),
+    "auth_refresh": Command.of([sys.executable]),
+    "credential_export": Command.of([sys.executable]),
     "credential_export_timeout": 20.0,
     "short_term_key_seconds": 900.0,
     "sso_start_url": "https://corp.awsapps.com/start",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from freshkey_claude_oauth.sources import SOURCES, USED_BY
 
 
 EVERY: dict[str, object] = {
-    "api_key_helper": Command.of(["/bin/true"]),
+    "api_key_helper": Command.of([sys.executable]),
     "api_key_helper_ttl": 60.0,
     "api_key_helper_timeout": 5.0,
     "api_key_helper_gives": "oauth-token",
@@ -68,7 +69,7 @@ def test_default_settings_are_ignored_by_no_source(make_profile: Callable[..., P
 @pytest.mark.parametrize(
     ("setting", "value", "source"),
     [
-        ("api_key_helper", ["/bin/echo", "made-up"], "api-key-helper"),
+        ("api_key_helper", [sys.executable, "made-up"], "api-key-helper"),
         ("api_key_fd", 3, "api-key-fd"),
         ("oauth_token_fd", 3, "oauth-token-fd"),
         ("anthropic_profile", "work", "anthropic-profile"),

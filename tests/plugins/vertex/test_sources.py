@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ MakeProfile = Callable[..., Profile]
 EMAIL = "robot@example.iam.gserviceaccount.com"
 EVERY: dict[str, object] = {
     "credentials_file": Path("/key.json"),
-    "auth_refresh": Command.of(["/bin/true"]),
+    "auth_refresh": Command.of([sys.executable]),
     "on_google_cloud": False,
     "client_id": "client",
     "authorize_parameters": {"hd": "example.com"},
