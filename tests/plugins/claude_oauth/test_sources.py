@@ -32,7 +32,7 @@ EVERY: dict[str, object] = {
     "organization_id": "org_1",
     "service_account_id": "svac_1",
     "workspace_id": "wrkspc_1",
-    "identity_token_file": Path("/token"),
+    "identity_token_file": Path("/token").absolute(),
     "client_id": "client",
     "issuer": "https://as.example",
     "authorize_url": "https://as.example/authorize",

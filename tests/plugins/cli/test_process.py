@@ -145,8 +145,9 @@ _QUIET = (
 
 def _said(program: str, **environ: str) -> str:
     env = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"} | environ
+    env["PYTHONIOENCODING"] = "utf-8"
     done = subprocess.run(
-        [sys.executable, "-c", _QUIET + program], capture_output=True, text=True, check=False, env=env
+        [sys.executable, "-c", _QUIET + program], capture_output=True, encoding="utf-8", check=False, env=env
     )
     assert done.stdout == ""
     return done.stderr

@@ -20,7 +20,7 @@ MakeProfile = Callable[..., Profile]
 
 EMAIL = "robot@example.iam.gserviceaccount.com"
 EVERY: dict[str, object] = {
-    "credentials_file": Path("/key.json"),
+    "credentials_file": Path("/key.json").absolute(),
     "auth_refresh": Command.of([sys.executable]),
     "on_google_cloud": False,
     "client_id": "client",
