@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from scripts.windows_rig import suite
 from scripts.windows_rig.interpreter import RigError, install
@@ -66,6 +67,10 @@ def main(words: Sequence[str]) -> int:
     return code
 
 
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def _python_arguments(command: str, arguments: list[str]) -> list[str]:
     if command == "demo":
         return ["-m", "freshkey", "demo", *arguments]
@@ -80,4 +85,5 @@ def _python_arguments(command: str, arguments: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)  # of timeout(1): what runs in Wine would go on
     sys.exit(main(sys.argv[1:]))

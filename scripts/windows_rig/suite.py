@@ -12,13 +12,13 @@ import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
 from attrs import define, field, frozen
 
-from scripts.windows_rig.interpreter import RigError, windows_path
+from scripts.windows_rig.interpreter import windows_path
 from scripts.windows_rig.wine import Wine
 
 
@@ -42,6 +42,9 @@ _OPTIONS: Final = (
 _ALONE: Final = ("-n", "1", "--max-worker-restart", "20")
 """For a file by itself: a test that hangs ends only the worker."""
 
+_ALL_RAN: Final = (0, 1, 5)
+"""Exit codes of pytest: the tests ran to their end, and passed or failed; or whole files were skipped."""
+
 
 @frozen
 class Result:
@@ -62,17 +65,25 @@ class Result:
 
 @define
 class Tally:
-    """The results of all pieces so far."""
+    """The results of all pieces so far.
 
+    Attributes:
+        left: The files for which there are no results yet.
+        results: The results of the others.
+    """
+
+    left: set[str]
     results: list[Result] = field(factory=list)
     _lock: threading.Lock = field(factory=threading.Lock)
 
-    def add(self, results: Sequence[Result], title: str, seconds: float) -> None:
+    def add(self, results: Sequence[Result], files: Sequence[str], seconds: float) -> None:
         """Add what came of a piece, and print it."""
+        title = f"{files[0]} and {len(files) - 1} more" if len(files) > 1 else files[0]
         counts = Counter(result.outcome for result in results)
         told = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
         with self._lock:
             self.results += results
+            self.left.difference_update(files)
             print(f"{title}: {told} ({seconds:.0f} s)", flush=True)
             for result in results:
                 if result.outcome == "failed":
@@ -89,8 +100,8 @@ class Tally:
 
     @property
     def is_good(self) -> bool:
-        """Whether something was run, and nothing failed."""
-        return bool(self.results) and all(result.outcome != "failed" for result in self.results)
+        """Whether something was run, everything was, and nothing failed."""
+        return bool(self.results) and not self.left and all(result.outcome != "failed" for result in self.results)
 
 
 def test_files(root: Path, paths: Iterable[str]) -> list[str]:
@@ -103,55 +114,76 @@ def test_files(root: Path, paths: Iterable[str]) -> list[str]:
 
 def run(root: Path, rig: Path, paths: Iterable[str], workers: int) -> Tally:
     """Run the test files among paths, relative to `root`, in as many prefixes at once as there are workers."""
-    files, tally = test_files(root, paths), Tally()
-    pieces: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+    files = test_files(root, paths)
+    tally, pieces = Tally(set(files)), queue.SimpleQueue[list[str]]()
     size = max(1, min(_FILES, len(files) // (workers * _SHARES)))
     for start in range(0, len(files), size):
         pieces.put(files[start : start + size])
-
-    def work(number: int) -> None:
-        wine = Wine(rig, number)
-        while not pieces.empty():
-            with suppress(queue.Empty):
-                piece = pieces.get_nowait()
-                try:
-                    _run_piece(wine, rig, number, piece, tally)
-                except RigError as error:
-                    tally.add([Result(file, "failed", str(error)) for file in piece], piece[0], 0.0)
-
-    threads = [threading.Thread(target=work, args=[number]) for number in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    benches = [_Bench(Wine(rig, number), rig / f"results-{number}.xml", tally) for number in range(workers)]
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(bench.work, pieces) for bench in benches]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:  # Ctrl-C, or a bug in here: nothing goes on behind it
+            _stop(benches, futures)
+            raise
     return tally
 
 
-def _run_piece(wine: Wine, rig: Path, number: int, piece: Sequence[str], tally: Tally) -> None:
-    """Run the files of a piece together, and one by one if that was cut off."""
-    began = time.monotonic()
-    results = _results(wine, rig, number, piece)
-    if results is not None:
-        more = f" and {len(piece) - 1} more" if len(piece) > 1 else ""
-        tally.add(results, f"{piece[0]}{more}", time.monotonic() - began)
-        return
-    for file in piece:
+def _stop(benches: Sequence[_Bench], futures: Sequence[Future[None]]) -> None:
+    for bench in benches:
+        bench.closed.set()
+    while wait(futures, timeout=1.0).not_done:
+        for bench in benches:
+            bench.wine.end()
+
+
+@define
+class _Bench:
+    """One of the prefixes in which pieces run.
+
+    Attributes:
+        wine: The prefix.
+        report: Where pytest writes its results; what it prints is kept beside it.
+        tally: Where the results are added up.
+        closed: Set when nothing more is to be started in it.
+    """
+
+    wine: Wine
+    report: Path
+    tally: Tally
+    closed: threading.Event = field(factory=threading.Event)
+
+    def work(self, pieces: queue.SimpleQueue[list[str]]) -> None:
+        """Run one piece after the other until none is left."""
+        while not self.closed.is_set():
+            try:
+                piece = pieces.get_nowait()
+            except queue.Empty:
+                return
+            if not self._ran(piece):
+                for file in piece:
+                    if not self.closed.is_set() and not self._ran([file], _ALONE):
+                        lost = Result(file, "failed", "its process ended before it did, or it has no tests")
+                        self.tally.add([lost], [file], 0.0)
+
+    def _ran(self, files: Sequence[str], options: Sequence[str] = ()) -> bool:
+        """Run files and add up the results; return whether all of them ran to their end."""
         began = time.monotonic()
-        results = _results(wine, rig, number, [file], _ALONE)
-        lost = [Result(file, "failed", "its process ended before it, or it has no test")]
-        tally.add(lost if results is None else results, file, time.monotonic() - began)
-
-
-def _results(
-    wine: Wine, rig: Path, number: int, files: Sequence[str], options: Sequence[str] = ()
-) -> list[Result] | None:
-    """Run files and return the results; None if the process ended early or ran no test. What it prints is kept."""
-    report = rig / f"results-{number}.xml"
-    report.unlink(missing_ok=True)
-    words = ["-m", "pytest", *_OPTIONS, *options, f"--junitxml={windows_path(report)}", *files]
-    with (rig / f"output-{number}.txt").open("ab") as output:
-        wine.python(words, seconds=_SECONDS, output=output)
-    return (list(parsed(report.read_text("utf-8"))) or None) if report.is_file() else None
+        self.report.unlink(missing_ok=True)
+        words = ["-m", "pytest", *_OPTIONS, *options, f"--junitxml={windows_path(self.report)}", *files]
+        with self.report.with_suffix(".txt").open("ab") as output:
+            if self.wine.python(words, seconds=_SECONDS, output=output) not in _ALL_RAN:
+                return False
+        try:
+            results = list(parsed(self.report.read_text("utf-8")))
+        except (OSError, ET.ParseError):  # it crashed while it wrote them
+            return False
+        if not results:
+            return False
+        self.tally.add(results, files, time.monotonic() - began)
+        return True
 
 
 def parsed(report: str) -> Iterator[Result]:

@@ -85,7 +85,7 @@ class Wine:
                     raise RigError(f"Wine cannot make a prefix in {self._prefix}")
             return self._run([windows_path(self._python), *arguments], seconds, output)
         finally:
-            self._end()
+            self.end()
 
     def _run(self, words: Sequence[str], seconds: float, output: BinaryIO | None) -> int:
         # With a file or /dev/null as a standard stream, Wine 8 fails with WinError 6.
@@ -119,10 +119,10 @@ class Wine:
             missed = 0 if any(name.startswith("wineserver") for _, name in self._members()) else missed + 1
             if missed > _MISSED_LOOKS or time.monotonic() > deadline:
                 cut_off.set()
-                self._end()
+                self.end()
                 return
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """End every process of the prefix: they all live in its server, and end with it; or, if it crashed, here."""
         for option in ("-k", "-w"):
             with suppress(subprocess.TimeoutExpired):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -84,11 +87,10 @@ REPORT = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def test_results_are_added_up(capsys: pytest.CaptureFixture[str]) -> None:
-    tally = suite.Tally()
-    assert not tally.is_good
-    tally.add([suite.Result("tests.b::test_c", "passed")], "tests/b.py", 1.0)
-    assert tally.is_good
-    tally.add(list(suite.parsed(REPORT)), "tests/a.py", 2.0)
+    tally = suite.Tally({"tests/a.py", "tests/b.py"})
+    tally.add([suite.Result("tests.b::test_c", "passed")], ["tests/b.py"], 1.0)
+    assert not tally.is_good  # one file is left
+    tally.add(list(suite.parsed(REPORT)), ["tests/a.py"], 2.0)
     assert not tally.is_good
     assert "tests/a.py: 2 failed, 1 passed, 1 skipped (2 s)" in capsys.readouterr().out
     assert list(tally.summary()) == [
@@ -99,27 +101,81 @@ def test_results_are_added_up(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-class Crashing:
-    """A rig in which a piece with the file `bad` leaves no report."""
+class Faulty:
+    """A rig in which something happens to each piece with the file `test_bad.py`; a double of `Wine`.
+
+    Attributes:
+        happens: Writes a report, or not, and returns pytest's exit code.
+    """
+
+    happens: Callable[[Path], int]
+    started: ClassVar[list[list[str]]]
 
     def __init__(self, rig: Path, number: int) -> None:
         self.report = rig / f"results-{number}.xml"
 
     def python(self, arguments: list[str], *, seconds: float, output: object) -> int:
-        if any(word.endswith("test_bad.py") for word in arguments):
-            return 124
-        self.report.write_text('<testsuites><testcase classname="x" name="y"/></testsuites>', "utf-8")
+        files = [word for word in arguments if word.startswith("tests/")]
+        self.started.append(files)
+        if "tests/test_bad.py" in files:
+            return type(self).happens(self.report)
+        self.report.write_text("".join(REPORTED), "utf-8")
         return 0
 
+    def end(self) -> None:
+        """End nothing."""
 
-def test_files_of_a_piece_that_crashed_are_run_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("test_a.py", "test_bad.py", "test_c.py"):
-        (tmp_path / "tests" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "tests" / name).touch()
-    monkeypatch.setattr(suite, "Wine", Crashing)
+
+REPORTED = ("<testsuites>", '<testcase classname="x" name="y"/>', "</testsuites>")
+
+
+def reported(*parts: str, code: int) -> Callable[[Path], int]:
+    def write(report: Path) -> int:
+        report.write_text("".join(parts), "utf-8")
+        return code
+
+    return write
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Faulty]:
+    for number in range(8):
+        (tmp_path / "tests" / f"test_a{number}.py").parent.mkdir(exist_ok=True)
+        (tmp_path / "tests" / f"test_a{number}.py").touch()
+    (tmp_path / "tests" / "test_bad.py").touch()
+    monkeypatch.setattr(suite, "Wine", Faulty)
+    Faulty.started = []
+    return Faulty
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        pytest.param(lambda _: 124, id="it is cut off"),
+        pytest.param(reported(*REPORTED[:2], code=0), id="it ends while it writes the report"),
+        pytest.param(reported(*REPORTED, code=3), id="pytest has an internal error"),
+        pytest.param(reported(REPORTED[0], REPORTED[2], code=5), id="it has no tests"),
+    ],
+)
+def test_piece_that_did_not_run_to_its_end_is_run_file_by_file(
+    tmp_path: Path, faulty: type[Faulty], happens: Callable[[Path], int]
+) -> None:
+    faulty.happens = staticmethod(happens)
     tally = suite.run(tmp_path, tmp_path, ["tests"], 1)
-    assert sorted((one.name, one.outcome) for one in tally.results) == [
-        ("tests/test_bad.py", "failed"),
-        ("x::y", "passed"),
-        ("x::y", "passed"),
-    ]
+    assert not tally.is_good
+    assert Counter(tally.results) == {
+        suite.Result("tests/test_bad.py", "failed", "its process ended before it did, or it has no tests"): 1,
+        suite.Result("x::y", "passed"): len([files for files in faulty.started if "tests/test_bad.py" not in files]),
+    }
+    assert tally.left == set()
+
+
+def test_after_an_interrupt_nothing_more_is_started(tmp_path: Path, faulty: type[Faulty]) -> None:
+    def interrupted(_: Path) -> int:
+        raise KeyboardInterrupt
+
+    faulty.happens = staticmethod(interrupted)
+    (tmp_path / "tests" / "test_zzz.py").touch()
+    with pytest.raises(KeyboardInterrupt):
+        suite.run(tmp_path, tmp_path, ["tests"], 1)
+    assert "tests/test_bad.py" in faulty.started[-1]

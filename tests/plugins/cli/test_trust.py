@@ -286,6 +286,11 @@ def test_trust_in_a_removed_directory_is_an_error(machine: Machine, argv: list[s
     assert f" [{code}]" in done.stderr
 
 
+def text_digest(file: Path) -> str:
+    """Return the SHA-256 of a file with line ends as on Linux."""
+    return hashlib.sha256(file.read_text("utf-8").encode()).hexdigest()
+
+
 @proves("TRU-10")
 def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
@@ -297,7 +302,7 @@ def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> No
         if code:
             assert done.error["code"] in {"nothing-to-trust", "directory-not-found"}
         else:
-            digest = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest = text_digest(file)
             assert (done.json["file"], done.json["digest"]) == (str(file), digest)
     assert machine.run("token").out == "key-1\n"
     assert digest in machine.run("trust").out
@@ -310,11 +315,11 @@ def test_yes_trusts_exactly_this_file_without_a_question(machine: Machine) -> No
 @proves("TRU-10")
 def test_file_with_another_digest_is_not_trusted(machine: Machine) -> None:
     file = machine.project / ".freshkey.toml"
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = text_digest(file)
     file.write_text(FILE + "# more")
     done = machine.run("trust", "--yes", ".", "--digest", digest)
     assert (done.code, done.error_code) == (6, "trust-digest-mismatch")
-    assert hashlib.sha256(file.read_bytes()).hexdigest() in done.err
+    assert text_digest(file) in done.err
     assert TrustedCommands(machine.state).all() == ()
     assert machine.run("trust", "--yes", ".", "--digest", "f00d").code == 2
     file.write_text(FILE)
