@@ -14,17 +14,26 @@ from attrs import frozen
 
 from catcher import Catcher
 from cli_doubles import Done, finished
+from freshkey import Configuration, Keeper
 from freshkey_cli import commands
-from freshkey_testing import AuthorizationServer
-from typist import Typist
+from freshkey_testing import AuthorizationServer, ScriptedUser
+from freshkey_testing.browser import follow
+from runnable import runnable
 
 
 if sys.platform == "win32":
-    pytest.skip("scripts and modes are POSIX", allow_module_level=True)
+    # Without -P, `python -m` itself imports from the current directory, unlike the command that pip installs.
+    FRESHKEY = [sys.executable, "-P", "-m", "freshkey"]
+    PROGRAMS = ("cmd", "chcp", "where", "rundll32", "git", "op", "xdg-open")
+    SCRIPT = "key.cmd"
+else:
+    from typist import Typist
 
-AS_ROOT = os.geteuid() == 0
-FRESHKEY = Path(sys.executable).with_name("freshkey")
-BROWSER = f"#!{sys.executable} -I\nimport sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
+    FRESHKEY = [str(Path(sys.executable).with_name("freshkey"))]
+    PROGRAMS = ("sh", "git", "op", "security", "xdg-open")
+    SCRIPT = "key"
+
+BROWSER = "from freshkey_testing.browser import follow\nfollow(sys.argv[1])"
 
 
 @frozen(kw_only=True)
@@ -37,6 +46,11 @@ class Victim:
     project: Path
 
     @property
+    def elsewhere(self) -> Path:
+        """A harmless directory."""
+        return self.home.with_name("elsewhere")
+
+    @property
     def environ(self) -> dict[str, str]:
         foreign = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "ANTHROPIC_", "CLAUDE_", "FRESHKEY_", "WSL_", "PYTHON")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -44,11 +58,20 @@ class Victim:
         return inherited | places | {"HOME": str(self.home), "BROWSER": str(self.home / "browser")}
 
     def run(self, *argv: str, directory: Path | None = None) -> Done:
-        return finished([FRESHKEY, *argv], self.environ, directory=directory or self.project)
+        return finished([*FRESHKEY, *argv], self.environ, directory=directory or self.project)
+
+    def sign_in(self, directory: Path) -> None:
+        """Sign in as `me`, in a directory."""
+        if sys.platform == "win32":  # no variable names the browser there
+            with Keeper(configuration=Configuration.load(self.environ)) as keeper:
+                keeper.login("me", interaction=ScriptedUser(browser=follow, confirm=True))
+            return
+        done = self.run("login", "me", directory=directory)
+        assert done.code == 0, done.err
 
     def token(self) -> str:
         """Return the user's token, printed in a harmless directory."""
-        done = self.run("token", "me", directory=self.home)
+        done = self.run("token", "me", directory=self.elsewhere)
         assert done.code == 0, done.err
         return done.out
 
@@ -74,7 +97,7 @@ class Victim:
 def victim(tmp_path: Path) -> Iterator[Victim]:
     home = tmp_path.resolve() / "home"
     project = home / "project"
-    for directory in (home, home / "config", project):
+    for directory in (home, home / "config", project, home.with_name("elsewhere")):
         directory.mkdir(mode=0o700)
     with AuthorizationServer() as server, Catcher() as catcher:
         settings = {"provider": "claude_oauth", "store": "file", "source": "oauth", **server.settings()}
@@ -82,21 +105,17 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
         text = "\n".join(['default = "me"', "[profiles.me]", *lines, "[profiles.second]", *lines])
         (home / "config" / "config.toml").write_text(text)
         (home / "config" / "config.toml").chmod(0o600)
-        (home / "browser").write_text(BROWSER)
-        (home / "browser").chmod(0o700)
+        runnable(home / "browser", BROWSER)
         victim = Victim(server=server, catcher=catcher, home=home, project=project)
-        signed_in = victim.run("login", "me", directory=home)
-        assert signed_in.code == 0, signed_in.err
+        victim.sign_in(victim.elsewhere)
         _make_hostile(victim)
         yield victim
 
 
 def _make_hostile(victim: Victim) -> None:
     """Fill the project with files that tools are known to pick up from the current directory."""
-    steal = f'#!/bin/sh\ntouch {victim.home}/RAN-$(basename "$0")\necho stolen\n'
-    for name in ("key.sh", "sh", "git", "op", "security", "xdg-open"):
-        (victim.project / name).write_text(steal)
-        (victim.project / name).chmod(0o700)
+    for name in ("key", *PROGRAMS):
+        runnable(victim.project / name, f"open({str(victim.home / f'RAN-{name}')!r}, 'w')\nprint('stolen')")
     for name in ("sitecustomize", "attrs", "httpx", "keyring", "json", "freshkey_claude_oauth"):
         (victim.project / f"{name}.py").write_text(f"open({str(victim.home / f'RAN-{name}')!r}, 'w')\n")
     (victim.project / "config.toml").write_text(f'default = "me"\n[profiles.me]\n{victim.endpoints}')
@@ -109,23 +128,23 @@ EVERYTHING = """profile = "evil"
 provider = "claude_oauth"
 store = "file"
 client_id = "theirs"
-api_key_helper = ["./key.sh"]
+api_key_helper = ["./SCRIPT"]
 headers = {{ x-evil = "1" }}
 proxy = "{0.catcher.url}"
-{0.endpoints}"""
+{0.endpoints}""".replace("SCRIPT", SCRIPT)
 
 REDEFINED = """profile = "me"
 [profiles.me]
 provider = "claude_oauth"
-api_key_helper = ["./key.sh"]
-{0.endpoints}"""
+api_key_helper = ["./SCRIPT"]
+{0.endpoints}""".replace("SCRIPT", SCRIPT)
 
 HELPER = """profile = "evil"
 [profiles.evil]
 provider = "claude_oauth"
 source = "api-key-helper"
-api_key_helper = ["./key.sh"]
-"""
+api_key_helper = ["./SCRIPT"]
+""".replace("SCRIPT", SCRIPT)
 
 TOP_LEVEL = """default = "evil"
 observers = ["evil"]
@@ -165,7 +184,7 @@ def test_no_command_harms_the_user(victim: Victim, text: str) -> None:  # TRU-3,
     for command, arguments in COMMANDS.items():
         done = victim.run(command, *arguments)
         assert (command, done.code, done.out) == (command, 6, ""), done.err
-        assert "/project/.freshkey.toml" in done.err
+        assert str(Path("project", ".freshkey.toml")) in done.err
         assert "Traceback" not in done.err
     for command, arguments in HARMLESS.items():
         done = victim.run(command, *arguments)
@@ -185,7 +204,7 @@ def test_profile_given_by_name_is_always_the_users(victim: Victim) -> None:  # T
     assert victim.run("explain", "me").code == 0
     assert victim.run("export", "me").code == 0
     assert victim.run("logout", "me", "--json").json["revoked"] is True
-    assert victim.run("login", "me").code == 0
+    victim.sign_in(victim.project)
     assert victim.harmed == []
 
 
@@ -213,17 +232,16 @@ SETTINGS = [
     'skip = ["oauth"]',
     "allow_insecure_loopback = true",
     'identity_token_file = "/etc/passwd"',
-    'api_key_helper = ["../key.sh"]',
-    'api_key_helper = ["./x/../../key.sh"]',
-    'api_key_helper = "./key.sh"',
-    'api_key_helper = ["sh", "-c", "./key.sh"]',
+    f'api_key_helper = ["../{SCRIPT}"]',
+    f'api_key_helper = ["./x/../../{SCRIPT}"]',
+    f'api_key_helper = "./{SCRIPT}"',
+    f'api_key_helper = ["sh", "-c", "./{SCRIPT}"]',
     'anthropic_profile = "../../project/evil"',
 ]
 
 
 def test_no_project_setting_does_harm(victim: Victim) -> None:  # TRU-5
-    (victim.home / "key.sh").write_text("#!/bin/sh\ntouch RAN\n")
-    (victim.home / "key.sh").chmod(0o700)
+    runnable(victim.home / "key", "open('RAN', 'w')")
     log = list(victim.server.log)
     for line in SETTINGS:
         setting = line.format(victim.catcher.url)
@@ -234,53 +252,63 @@ def test_no_project_setting_does_harm(victim: Victim) -> None:  # TRU-5
     assert (victim.server.log, victim.harmed) == (log, [])
 
 
-def link(file: Path) -> None:
-    file.rename(file.with_name("real"))
-    file.symlink_to("real")
-
-
 def grow(file: Path) -> None:
     file.write_text(f"{file.read_text()}{'#' * 300_000}")
-
-
-def into_a_pipe(file: Path) -> None:
-    file.unlink()
-    os.mkfifo(file)
-
-
-def into_a_socket(file: Path) -> None:
-    file.unlink()
-    with socket.socket(socket.AF_UNIX) as one:
-        # The path of a test directory may be too long for a socket.
-        before = Path.cwd()
-        os.chdir(file.parent)
-        try:
-            one.bind(file.name)
-        finally:
-            os.chdir(before)
-
-
-def give_away(file: Path) -> None:
-    os.chown(file, 12345, -1)
-
-
-def let_others_write(file: Path) -> None:
-    file.chmod(0o666)
 
 
 def nest(file: Path) -> None:
     file.write_text("a = " + "[" * 100_000)
 
 
+if sys.platform == "win32":
+    UNSAFE = (grow, nest)
+else:
+
+    def link(file: Path) -> None:
+        file.rename(file.with_name("real"))
+        file.symlink_to("real")
+
+    def into_a_pipe(file: Path) -> None:
+        file.unlink()
+        os.mkfifo(file)
+
+    def into_a_socket(file: Path) -> None:
+        file.unlink()
+        with socket.socket(socket.AF_UNIX) as one:
+            # The path of a test directory may be too long for a socket.
+            before = Path.cwd()
+            os.chdir(file.parent)
+            try:
+                one.bind(file.name)
+            finally:
+                os.chdir(before)
+
+    def give_away(file: Path) -> None:
+        os.chown(file, 12345, -1)
+
+    def let_others_write(file: Path) -> None:
+        file.chmod(0o666)
+
+    UNSAFE = (
+        grow,
+        nest,
+        link,
+        into_a_pipe,
+        into_a_socket,
+        let_others_write,
+        *([give_away] if os.geteuid() == 0 else []),
+    )
+
+
 def test_no_unsafe_project_file_is_read(victim: Victim) -> None:
     log = list(victim.server.log)
-    for how in (link, grow, into_a_pipe, into_a_socket, let_others_write, nest, *([give_away] if AS_ROOT else [])):
+    for how in UNSAFE:
         victim.write('profile = "second"')
         how(victim.project / ".freshkey.toml")
         for command in ("token", "logout"):
             done = victim.run(command)
             assert (how, done.code, done.out) == (how, 6, ""), done.err
-            assert "/project/.freshkey.toml" in done.err
+            assert str(Path("project", ".freshkey.toml")) in done.err
         (victim.project / ".freshkey.toml").unlink()
     assert (victim.server.log, victim.harmed) == (log, [])
 
@@ -294,24 +322,37 @@ def test_project_may_only_select_one_of_the_users_profiles(victim: Victim) -> No
     assert victim.run("token", "me").code == 0
 
 
+if sys.platform == "win32":
+
+    def trust(victim: Victim) -> None:
+        """Trust the project; tests/plugins/cli/test_console.py has the question."""
+        assert victim.run("trust", "--yes", str(victim.project)).code == 0
+
+else:
+
+    def trust(victim: Victim) -> None:
+        """Trust the project."""
+        with Typist([*FRESHKEY, "trust", str(victim.project)], victim.environ) as typist:
+            typist.read_until("[y/N]")
+            typist.type("y\n")
+            assert typist.end() == 0
+
+
 def test_script_replaced_after_it_was_trusted_does_not_run(victim: Victim) -> None:  # TRU-3, FAULT-58
     victim.write(HELPER)
-    script = victim.project / "key.sh"
-    script.write_text("#!/bin/sh\necho harmless-key\n")
-    with Typist([sys.executable, "-P", "-m", "freshkey", "trust", str(victim.project)], victim.environ) as typist:
-        typist.read_until("[y/N]")
-        typist.type("y\n")
-        assert typist.end() == 0
+    harmless = "print('harmless-key')"
+    runnable(victim.project / "key", harmless)
+    trust(victim)
     assert victim.run("token").out == "harmless-key\n"
 
-    script.write_text(f"#!/bin/sh\ntouch {victim.home}/RAN\necho stolen\n")
+    runnable(victim.project / "key", f"open({str(victim.home / 'RAN')!r}, 'w')\nprint('stolen')")
     for command in (["token"], ["export"], ["refresh"], ["login", "evil"], ["logout", "evil"]):
         done = victim.run(*command)
         assert (done.code, done.out) == (6, ""), done.err
         assert f"freshkey trust {victim.project}" in done.err
     assert victim.harmed == []
 
-    script.write_text("#!/bin/sh\necho harmless-key\n")
+    runnable(victim.project / "key", harmless)
     assert victim.run("token").out == "harmless-key\n"
     assert victim.run("trust", "--revoke", ".").code == 0
     assert victim.run("token").code == 6
