@@ -25,7 +25,9 @@ NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, to
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-_ON_A_BUS: Final = ("freshkey._stores.keychain.bus", "freshkey._stores.keychain.kwallet")
+_ON_A_BUS: Final = tuple(
+    f"freshkey._stores.keychain.{name}" for name in ("bus", "kwallet", "libsecret", "secret_service")
+)
 """What needs jeepney, which only Linux has."""
 
 
@@ -79,10 +81,12 @@ def load(found: Iterable[Module]) -> None:
 
 
 def imported(name: str) -> ModuleType | None:
-    """Return a module, or None if it is for another system: for Windows, or for a session bus."""
+    """Return a module, or None if it is for another system (Windows, a session bus) or needs what Wine 8 lacks."""
     try:
         return importlib.import_module(name)
-    except (ImportError, AssertionError):
+    except (ImportError, AssertionError) as error:
+        if sys.platform == "win32" and "_pydantic_core" in str(error):
+            return None
         windows_only = name.rpartition(".")[2].startswith("windows_")
         if windows_only != (sys.platform == "win32") and (windows_only or name.startswith(_ON_A_BUS)):
             return None

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey.errors import (
@@ -138,7 +139,8 @@ def _signed_in(session: Session) -> tuple[str, str] | None:
 def _unopened(error: OSError) -> ConfigurationError:
     # Only the name of a variable is shown: the configuration may have anything in place of a path.
     opened = error.filename if isinstance(error.filename, str) else ""
-    variable = next((name for name in _PATHS if opened and os.environ.get(name) == opened), None)
+    # What opens a file may have written its path with other slashes.
+    variable = next((name for name in _PATHS if opened and Path(os.environ.get(name, "")) == Path(opened)), None)
     if flaw := path_flaw(opened):
         where = variable or "web_identity_token_file of the AWS profile"
         return unusable(f"the path in {where} {flaw}", f"Write the whole path in {where}")

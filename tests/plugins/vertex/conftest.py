@@ -63,7 +63,7 @@ def write_file(tmp_path: Path) -> WriteFile:
     def write(members: object, name: str = "key.json") -> Path:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(members if isinstance(members, str) else json.dumps(members), "utf-8")
+        path.write_text(members if isinstance(members, str) else json.dumps(members), "utf-8", newline="")
         return path
 
     return write

@@ -144,10 +144,10 @@ def test_bundle_that_is_missing_is_named_before_anything_answers(
 
 @pytest.mark.usefixtures("sts")
 def test_missing_proxy_is_not_blamed_on_a_bundle(federated: Federated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     for name in ("NO_PROXY", "no_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nonexistent.pem")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     with raises_code(TransientError, "vertex-aws-keys-unavailable"):
         federated()
 

@@ -19,6 +19,9 @@ from python_program import command_line, written_program
 from raises_code import raises_code
 
 
+NO_PROGRAM = Path("/no/program").absolute()
+
+
 RELATIVE = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 FULL = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 
@@ -139,7 +142,7 @@ def test_endpoint_that_does_not_respond_is_asked_again_later(
     [
         ("[profile team]\nregion = eu-west-1\n", (ProviderRefused, "vertex-no-identity-token")),
         ("[profile team\ncanary", (ConfigurationError, "vertex-no-identity-token")),
-        ("[profile team]\ncredential_process = /no/program canary\n", (ConfigurationError, "command-not-runnable")),
+        (f"[profile team]\ncredential_process = {NO_PROGRAM} canary\n", (ConfigurationError, "command-not-runnable")),
         (
             "[profile team]\ncredential_process = sk-ant-oat01-canary0123\n",
             (ConfigurationError, "command-not-runnable"),

@@ -22,6 +22,7 @@ from freshkey_vertex.formats import GoogleCredential
 from google_cloud import MACHINE, TARGET, GoogleCloud
 from loopback_server import Exchange, LoopbackServer
 from raises_code import raises_code
+from sockets import stop_listening
 
 
 MakeProfile = Callable[..., Profile]
@@ -50,8 +51,7 @@ class BlackHole:
             return
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        stop_listening(self._socket)
         for one in self.connections:
             one.close()
 
@@ -287,7 +287,7 @@ def answering(answer: bytes, *, drip: float = 0.0) -> Iterator[str]:
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
+        stop_listening(server)
 
 
 def exchange(answer: bytes, *, drip: float = 0.0) -> int:

@@ -57,7 +57,11 @@ def test_project_ids_and_numbers_are_accepted(name: str) -> None:
 
 
 def test_settings_are_parsed_from_a_table() -> None:
-    table = {"client_secret": "canary", "auth_refresh": ["gcloud", "auth"], "credentials_file": "/key.json"}
+    table = {
+        "client_secret": "canary",
+        "auth_refresh": ["gcloud", "auth"],
+        "credentials_file": str(Path("/key.json").absolute()),
+    }
     settings = structure(VertexSettings, table)
     assert isinstance(settings, VertexSettings)
     assert settings.client_secret == Secret("canary")
