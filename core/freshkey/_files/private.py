@@ -9,14 +9,14 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from attrs import field, frozen
 
@@ -26,6 +26,8 @@ from freshkey._files.permissions import chmod_command, has_mode, is_anothers
 from freshkey._files.sharing import patiently, remove, replace
 from freshkey.errors import StoreUnavailable
 
+
+T = TypeVar("T")
 
 MAX_BYTES: Final = 1 << 20
 STALE_SECONDS: Final = 3600.0
@@ -160,8 +162,12 @@ def create_private(path: Path, data: bytes) -> bool:
     Raises:
         StoreUnavailable: The file could not be created.
     """
+    return _place(path, data, _is_linked)
+
+
+def _is_linked(temporary: Path, path: Path) -> bool:
     try:
-        _place(path, data, _link)
+        _link(temporary, path)
     except FileExistsError:
         return False
     return True
@@ -206,19 +212,15 @@ def remove_private(path: Path) -> None:
         raise unavailable(error, path) from None
 
 
-def _place(path: Path, data: bytes, put: Callable[[Path, Path], None]) -> None:
-    """Write a temporary file next to `path`, sync it, and `put` it in place."""
+def _place(path: Path, data: bytes, put: Callable[[Path, Path], T]) -> T:
+    """Write a temporary file next to `path`, sync it, and `put` it in place; return what that returns."""
     temporary: Path | None = None
     try:
         check_directory(path.parent)
-        # mkstemp creates the file exclusively, with mode 0600 whatever the umask.
-        descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
-        temporary = Path(name)
+        descriptor, temporary = _new_temporary(path.parent)
         _write(descriptor, data)
-        put(temporary, path)
+        done = put(temporary, path)
         _sync_directory(path.parent)
-    except FileExistsError:
-        raise
     except UnsafePathError as error:
         raise _unsafe(error) from None
     except OSError as error:
@@ -227,6 +229,17 @@ def _place(path: Path, data: bytes, put: Callable[[Path, Path], None]) -> None:
         if temporary is not None:
             _discard(temporary)
     _sweep_stale(path.parent)
+    return done
+
+
+def _new_temporary(directory: Path) -> tuple[int, Path]:
+    """Create an empty file of a new name, with mode 0600 whatever the umask, and open it for writing.
+
+    Not by `tempfile`: on Windows it takes a denied directory for a name that is taken, and until CPython 3.13.13 it
+    tries two billion others (https://github.com/python/cpython/issues/66305). A name of 64 random bits is not taken.
+    """
+    path = directory / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600), path
 
 
 def _discard(temporary: Path) -> None:

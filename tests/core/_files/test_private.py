@@ -7,7 +7,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -302,6 +303,49 @@ def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(
     assert ("FRESHKEY_STATE_DIR" in str(caught.value)) == (code != "disk-full")
 
     assert read_private(folder / "x") == b"old"
+    assert names(folder) == ["x"]
+
+
+@pytest.mark.parametrize("write", [write_private, create_private])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EACCES, "store-access-denied"), (errno.ENOSPC, "disk-full"), (errno.EEXIST, "store-unavailable")],
+)
+def test_file_that_cannot_be_created_is_an_error_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], object], number: int, code: str
+) -> None:
+    """As Windows answers in a directory whose access list allows no new files, which other systems' modes allow."""
+    created: list[object] = []
+    open_file = os.open
+
+    def denied(path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        if flags & os.O_CREAT:
+            created.append(path)
+            raise OSError(number, os.strerror(number), str(path))
+        return open_file(path, flags, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", denied)
+    with raises_code(StoreUnavailable, code):
+        write(folder / "x", b"1")
+    assert len(created) == 1
+    monkeypatch.undo()
+    assert names(folder) == []
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="other systems have modes")
+def test_directory_whose_access_list_denies_new_files_is_an_error_at_once(folder: Path) -> None:
+    write_private(folder / "x", b"old")
+    everyone = "*S-1-1-0"
+    subprocess.run(["icacls", str(folder), "/deny", f"{everyone}:(WD)"], check=True, capture_output=True)
+    try:
+        with suppress(PermissionError):
+            (folder / "probe").touch()
+            pytest.skip("access lists are not enforced, as in Wine")
+        for write in (write_private, create_private):
+            with raises_code(StoreUnavailable, "store-access-denied"):
+                write(folder / "y", b"1")
+    finally:
+        subprocess.run(["icacls", str(folder), "/remove:d", everyone], check=True, capture_output=True)
     assert names(folder) == ["x"]
 
 
