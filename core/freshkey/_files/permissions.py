@@ -1,6 +1,6 @@
 """Who owns a file and who else can change it, judged by its owner, mode and group.
 
-On Windows these mean nothing, so every check returns False: the user's profile directory is private there.
+On Windows these mean nothing, so every check returns False: who has access is decided when a directory is created.
 """
 
 from __future__ import annotations

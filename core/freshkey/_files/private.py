@@ -1,6 +1,6 @@
 """Files that only their owner can read or replace, written atomically.
 
-On Windows the permissions are those of the user's profile directory, and modes are not checked.
+On Windows access is that of the user's profile directory, or by a list of its own elsewhere, and modes are not checked.
 """
 
 from __future__ import annotations
@@ -285,13 +285,24 @@ def _prepare(path: Path) -> None:
         check_directory(path)
     except FileNotFoundError:
         _prepare(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)  # parents=True would leave their modes to the umask
+        _create_directory(path)  # each by itself: parents=True would leave their modes to the umask
         check_directory(path)
+
+
+def _create_directory(path: Path) -> None:
+    """Create a directory for this user only; another process may do so at the same time."""
+    if sys.platform == "win32":
+        from freshkey._files.windows_directories import create_directory
+
+        with suppress(FileExistsError):
+            create_directory(path)
+    else:
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _make_private(path: Path) -> None:
     if not os.path.lexists(path):
-        path.mkdir(mode=0o700, exist_ok=True)
+        _create_directory(path)
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         raise unavailable(OSError(errno.ELOOP, ""), path)

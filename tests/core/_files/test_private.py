@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
@@ -304,6 +305,25 @@ def test_failed_write_keeps_the_old_content_and_leaves_no_temporary_file(
 
     assert read_private(folder / "x") == b"old"
     assert names(folder) == ["x"]
+
+
+def test_directories_on_windows_get_no_mode_which_would_make_them_their_owners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what an elevated process creates, that is the group Administrators."""
+    created: list[Path] = []
+
+    def create(path: Path) -> None:
+        created.append(path)
+        path.mkdir()
+        raise FileExistsError(errno.EEXIST, "another process created it, too")
+
+    windows = ModuleType("windows_directories")
+    windows.create_directory = create  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "freshkey._files.windows_directories", windows)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert private_dir(tmp_path / "a" / "state", "store").is_dir()
+    assert created == [tmp_path / "a", tmp_path / "a" / "state", tmp_path / "a" / "state" / "store"]
 
 
 @pytest.mark.parametrize("write", [write_private, create_private])
