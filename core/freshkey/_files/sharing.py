@@ -23,15 +23,23 @@ T = TypeVar("T")
 RETRY_SECONDS: Final = 5.0
 """Seconds for which something is tried again."""
 
+DENIED_SECONDS: Final = 0.5
+"""Seconds for which opening what Windows calls denied is tried again: so it calls a file that is about to disappear."""
+
+MEMORY_SECONDS: Final = 60.0
+"""Seconds for which a file counts as denied: one command opens some files many times."""
+
 PAUSE: Final = 0.005
 """Longest time in seconds between two attempts: readers that come and go leave a file closed for a moment only."""
 
-BUSY: Final = frozenset({5, 32, 33})
-"""ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
+DENIED: Final = 5
+"""ERROR_ACCESS_DENIED: access is not allowed, an open file cannot be replaced, or the file was removed while open."""
 
-The first also means that access is not allowed, which only time tells apart: Windows reports it for replacing an open
-file, and for opening one that was removed while it was open.
-"""
+BUSY: Final = frozenset({DENIED, 32, 33})
+"""It, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION."""
+
+_denied: dict[Path, float] = {}
+"""Until when files count as denied."""
 
 
 def replace(source: Path, target: Path) -> None:
@@ -43,7 +51,7 @@ def replace(source: Path, target: Path) -> None:
     if sys.platform == "win32":
         from freshkey._files.windows_files import move
 
-        _retried_for_file(target, lambda: move(str(source), str(target), replace=True))
+        retried(lambda: _unless_directory(target, lambda: move(str(source), str(target), replace=True)))
     else:
         source.replace(target)
 
@@ -66,18 +74,20 @@ def open_to_read(path: str, flags: int) -> int:
     if sys.platform == "win32":
         from freshkey._files.windows_files import open_shared
 
-        return _retried_for_file(Path(path), lambda: open_shared(path))
+        return opened(Path(path), lambda: open_shared(path))
     return os.open(path, flags)
 
 
-def open_file(path: Path, flags: int, mode: int) -> int:
-    """Open a file as `os.open` does; on Windows, others cannot replace or remove it until it is closed.
+def open_once(path: Path, flags: int, mode: int) -> int:
+    """Open a file as `os.open` does; on Windows, to read and write, and others cannot remove it until it is closed.
 
     Raises:
-        OSError: It cannot be opened.
+        OSError: It cannot be opened; to be tried again by `opened`.
     """
     if sys.platform == "win32":
-        return _retried_for_file(path, lambda: os.open(path, flags, mode))
+        from freshkey._files.windows_files import open_undeletable
+
+        return open_undeletable(str(path), flags)
     return os.open(path, flags, mode)
 
 
@@ -90,42 +100,105 @@ def patiently(action: Callable[[], T]) -> T:
     return retried(action) if sys.platform == "win32" else action()
 
 
-def retried(
+def opened(
+    path: Path,
     action: Callable[[], T],
     *,
+    timeout: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], object] = time.sleep,
 ) -> T:
-    """Return the result of `action`; what fails by one of `BUSY` is repeated for `RETRY_SECONDS` seconds."""
-    deadline = clock() + RETRY_SECONDS
+    """Return the result of `action`, which opens a file, and is repeated on Windows while another program has it open.
+
+    What is denied is so for good, unless the file was removed while it was open, so it is tried again for a shorter
+    time, and then not for a minute.
+
+    Args:
+        path: The file.
+        action: Opens it.
+        timeout: Seconds for which to try again at most; `RETRY_SECONDS` by default, and never more.
+        clock: Tells the time.
+        sleep: Waits.
+
+    Raises:
+        OSError: That of the last attempt; `IsADirectoryError` for a directory, which Windows calls denied.
+    """
+    if sys.platform != "win32":
+        return action()
+    patience = 0.0 if _denied.get(path, 0.0) > clock() else DENIED_SECONDS
+
+    def attempt() -> T:
+        return _unless_directory(path, action)
+
+    try:
+        result = retried(attempt, timeout=timeout, if_denied=patience, clock=clock, sleep=sleep)
+    except OSError as error:
+        if not _is_denied(error):
+            _denied.pop(path, None)
+        elif patience and (timeout is None or timeout >= patience):
+            _remember(path, clock())
+        raise
+    _denied.pop(path, None)
+    return result
+
+
+def retried(
+    action: Callable[[], T],
+    *,
+    timeout: float | None = None,
+    if_denied: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], object] = time.sleep,
+) -> T:
+    """Return the result of `action`; what fails by one of `BUSY` is repeated.
+
+    Args:
+        action: What to do.
+        timeout: Seconds for which to repeat it; `RETRY_SECONDS` by default, and never more.
+        if_denied: The same for what is `DENIED`, counted from the first such answer; `timeout` by default.
+        clock: Tells the time.
+        sleep: Waits.
+
+    Raises:
+        OSError: That of the last attempt.
+    """
+    deadline = clock() + (RETRY_SECONDS if timeout is None else min(timeout, RETRY_SECONDS))
+    denied_until: float | None = None
     while True:
         try:
             return action()
         except OSError as error:
-            if not is_busy(error) or clock() >= deadline:
+            now, until = clock(), deadline
+            if if_denied is not None and _is_denied(error):
+                denied_until = now + if_denied if denied_until is None else denied_until
+                until = min(deadline, denied_until)
+            if not is_busy(error) or now >= until:
                 raise
         # At random, lest the attempts fall in step with a reader's.
-        sleep(random.uniform(0, PAUSE))  # noqa: S311
+        sleep(min(random.uniform(0, PAUSE), until - now))  # noqa: S311
 
 
-def _retried_for_file(path: Path, action: Callable[[], T]) -> T:
+def _remember(path: Path, now: float) -> None:
+    for known, until in list(_denied.items()):
+        if until <= now:
+            _denied.pop(known, None)
+    _denied[path] = now + MEMORY_SECONDS
+
+
+def _unless_directory(path: Path, action: Callable[[], T]) -> T:
     """Return the result of `action` about a file; if it is a directory, which Windows calls denied, raise that."""
+    try:
+        return action()
+    except PermissionError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
+        raise
 
-    def attempt() -> T:
-        try:
-            return action()
-        except PermissionError:
-            if path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path)) from None
-            raise
 
-    return retried(attempt)
+def _is_denied(error: OSError) -> bool:
+    return getattr(error, "winerror", None) == DENIED
 
 
 def is_busy(error: OSError) -> bool:
     """Return whether an error may be over as soon as another program closes the file."""
-    if error.errno != errno.EACCES:
-        return False
-    # The C runtime, by which `os.open` opens, tells no more than EACCES.
-    number = getattr(error, "winerror", None)
-    return number is None or number in BUSY
+    return error.errno == errno.EACCES and getattr(error, "winerror", None) in BUSY

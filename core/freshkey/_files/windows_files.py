@@ -14,11 +14,16 @@ from typing import Final
 assert sys.platform == "win32"  # noqa: S101  for mypy, which then knows what Windows has
 
 _GENERIC_READ: Final = 0x8000_0000
+_GENERIC_WRITE: Final = 0x4000_0000
 _SHARE_ALL: Final = 0x7
 """FILE_SHARE_READ, FILE_SHARE_WRITE, and FILE_SHARE_DELETE, which Python leaves out."""
 
+_SHARE_CONTENT: Final = 0x3
+"""FILE_SHARE_READ and FILE_SHARE_WRITE, as Python shares files."""
+
 _DELETE: Final = 0x1_0000
 _OPEN_EXISTING: Final = 3
+_OPEN_ALWAYS: Final = 4
 _NORMAL: Final = 0x80
 _WRITE_THROUGH_FLAG: Final = 0x8000_0000
 _RENAME_INFO_EX: Final = 22
@@ -53,10 +58,34 @@ def open_shared(path: str) -> int:
         ValueError: The path contains a null character.
     """
     handle = _create(_checked(path), _GENERIC_READ, _SHARE_ALL, None, _OPEN_EXISTING, _NORMAL, None)
+    return _descriptor(path, handle, os.O_RDONLY)
+
+
+def open_undeletable(path: str, flags: int) -> int:
+    """Open a file for reading and writing as `os.open` does, whose errors do not tell denial from a sharing violation.
+
+    Until it is closed, others cannot replace or remove it; child processes do not inherit it.
+
+    Args:
+        path: The file.
+        flags: Those for `os.open`, of which O_CREAT counts.
+
+    Raises:
+        OSError: It cannot be opened; `OSError.winerror` is set.
+        ValueError: The path contains a null character.
+    """
+    sys.audit("open", path, None, flags)
+    how = _OPEN_ALWAYS if flags & os.O_CREAT else _OPEN_EXISTING
+    handle = _create(_checked(path), _GENERIC_READ | _GENERIC_WRITE, _SHARE_CONTENT, None, how, _NORMAL, None)
+    return _descriptor(path, handle, os.O_RDWR)
+
+
+def _descriptor(path: str, handle: int, mode: int) -> int:
+    """Return the descriptor for the handle that CreateFileW has just returned; the handle is closed with it."""
     if handle == _INVALID:
         raise _error(path)
     try:
-        return msvcrt.open_osfhandle(handle, os.O_RDONLY | os.O_BINARY | os.O_NOINHERIT)
+        return msvcrt.open_osfhandle(handle, mode | os.O_BINARY | os.O_NOINHERIT)
     except BaseException:
         _close(handle)
         raise

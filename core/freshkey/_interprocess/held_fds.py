@@ -10,7 +10,7 @@ import os
 import threading
 from pathlib import Path
 
-from freshkey._files.sharing import open_file
+from freshkey._files.sharing import open_once, opened
 from freshkey._forksafe import in_child
 
 
@@ -18,17 +18,27 @@ _guard = threading.Lock()
 _held: set[int] = set()
 
 
-def open_held(path: Path, flags: int) -> int:
+def open_held(path: Path, flags: int, timeout: float | None = None) -> int:
     """Open a file, created with mode 0600 if `flags` say so, and track the descriptor until `close_held`.
+
+    Args:
+        path: The file.
+        flags: As for `os.open`.
+        timeout: Seconds for which to try again on Windows, if another program has the file open.
 
     Raises:
         OSError: As `os.open`.
     """
-    # The guard is held during a fork, so no child inherits a descriptor that is open but not tracked yet.
-    with _guard:
-        descriptor = open_file(path, flags, 0o600)
-        _held.add(descriptor)
-    return descriptor
+
+    def attempt() -> int:
+        # The guard is held during a fork, so no child inherits a descriptor that is open but not tracked yet. It is
+        # not held between two attempts: other profiles' locks are taken and released meanwhile.
+        with _guard:
+            descriptor = open_once(path, flags, 0o600)
+            _held.add(descriptor)
+        return descriptor
+
+    return opened(path, attempt, timeout=timeout)
 
 
 def close_held(descriptor: int) -> None:

@@ -137,7 +137,7 @@ class ProfileLock:
 
     def _lock_file(self, deadline: float, timeout: float) -> int:
         while True:
-            descriptor = self._open()
+            descriptor = self._open(deadline)
             try:
                 _wait_for(descriptor, deadline, timeout)
                 if self._is_current(descriptor):
@@ -149,10 +149,11 @@ class ProfileLock:
             # The file was deleted or replaced while we waited, so other processes would lock a different one.
             close_held(descriptor)
 
-    def _open(self) -> int:
+    def _open(self, deadline: float) -> int:
         warn_of_network(private_dir(self._directory, "locks"))
         try:
-            descriptor = open_held(self.path, os.O_RDWR | os.O_CREAT | NO_FOLLOW)
+            flags = os.O_RDWR | os.O_CREAT | NO_FOLLOW
+            descriptor = open_held(self.path, flags, timeout=deadline - time.monotonic())
         except OSError as error:
             raise unavailable(error, self.path) from None
         if os.fstat(descriptor).st_nlink > 1:

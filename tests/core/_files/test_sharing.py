@@ -13,7 +13,7 @@ import pytest
 
 from freshkey._files import sharing
 from freshkey._files.private import create_private, private_dir, read_private, remove_private, write_private
-from freshkey._files.sharing import RETRY_SECONDS, is_busy, retried
+from freshkey._files.sharing import DENIED_SECONDS, MEMORY_SECONDS, RETRY_SECONDS, is_busy, opened, retried
 from freshkey.errors import StoreUnavailable
 from raises_code import raises_code
 
@@ -165,6 +165,12 @@ class WindowsError(PermissionError):
         self.winerror = number
 
 
+@pytest.fixture
+def as_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_denied", {})
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
 class Time:
     def __init__(self) -> None:
         self.now = 0.0
@@ -176,7 +182,7 @@ class Time:
         self.now += seconds
 
 
-@pytest.mark.parametrize("number", [5, 32, 33, None])
+@pytest.mark.parametrize("number", [5, 32, 33])
 def test_what_is_open_elsewhere_is_tried_again_until_it_works_or_patience_ends(number: int | None) -> None:
     time, left = Time(), [WindowsError(number)] * 400
 
@@ -194,7 +200,107 @@ def test_what_is_open_elsewhere_is_tried_again_until_it_works_or_patience_ends(n
     assert len(left) > 5_000
 
 
-@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, ""), WindowsError(19), OSError(errno.ENOSPC, "")])
+class Opening:
+    """Opens a file that Windows refuses to open for a while, and counts the attempts."""
+
+    def __init__(self, path: Path, *, until: float, number: int) -> None:
+        self.path, self.until, self.number = path, until, number
+        self.time, self.attempts = Time(), 0
+        self.last: OSError | None = None
+
+    def attempt(self) -> int:
+        self.attempts += 1
+        if self.time.now < self.until:
+            raise WindowsError(self.number)
+        if self.last is not None:
+            raise self.last
+        return 7
+
+    def __call__(self, timeout: float | None = None) -> int:
+        return opened(self.path, self.attempt, timeout=timeout, clock=self.time.read, sleep=self.time.sleep)
+
+
+@pytest.mark.usefixtures("as_windows")
+def test_file_that_is_denied_is_tried_again_shortly_and_then_once_for_a_minute(tmp_path: Path) -> None:
+    opening = Opening(tmp_path / "x", until=1e9, number=5)
+    with pytest.raises(PermissionError):
+        opening()
+    assert opening.time.now == pytest.approx(DENIED_SECONDS)
+    waited, attempts = opening.time.now, opening.attempts
+    for _ in range(20):
+        with pytest.raises(PermissionError):
+            opening()
+    assert (opening.time.now, opening.attempts) == (waited, attempts + 20)
+    opening.time.now += MEMORY_SECONDS
+    with pytest.raises(PermissionError):
+        opening()
+    assert opening.time.now == pytest.approx(waited + MEMORY_SECONDS + DENIED_SECONDS)
+
+
+@pytest.mark.usefixtures("as_windows")
+@pytest.mark.parametrize("ending", [None, FileNotFoundError(errno.ENOENT, "")], ids=["opened", "gone"])
+def test_file_that_is_opened_or_gone_no_longer_counts_as_denied(tmp_path: Path, ending: OSError | None) -> None:
+    opening = Opening(tmp_path / "x", until=1e9, number=5)
+    with pytest.raises(PermissionError):
+        opening()
+    opening.until, opening.last = 0, ending
+    if ending is None:
+        assert opening() == 7
+    else:
+        with pytest.raises(FileNotFoundError):
+            opening()
+    opening.last, before = None, opening.time.now
+    opening.until = before + DENIED_SECONDS / 2
+    assert opening() == 7
+    assert opening.time.now >= opening.until
+
+
+@pytest.mark.usefixtures("as_windows")
+def test_file_that_is_removed_while_open_may_be_opened_once_it_is_gone(tmp_path: Path) -> None:
+    opening = Opening(tmp_path / "x", until=DENIED_SECONDS / 2, number=5)
+    assert opening() == 7
+
+
+@pytest.mark.usefixtures("as_windows")
+@pytest.mark.parametrize("number", [32, 33])
+def test_file_that_another_program_has_open_is_not_taken_for_denied(tmp_path: Path, number: int) -> None:
+    opening = Opening(tmp_path / "x", until=RETRY_SECONDS - 1, number=number)
+    assert opening() == 7
+    opening.until = 1e9
+    for _ in range(2):
+        before = opening.time.now
+        with pytest.raises(PermissionError):
+            opening()
+        assert opening.time.now == pytest.approx(before + RETRY_SECONDS)
+
+
+@pytest.mark.usefixtures("as_windows")
+@pytest.mark.parametrize("number", [5, 32])
+@pytest.mark.parametrize("timeout", [-1.0, 0.0, 0.1])
+def test_no_file_is_tried_again_for_longer_than_its_opener_waits(tmp_path: Path, number: int, timeout: float) -> None:
+    opening = Opening(tmp_path / "x", until=1e9, number=number)
+    with pytest.raises(PermissionError):
+        opening(timeout)
+    assert opening.time.now == pytest.approx(max(timeout, 0))
+
+
+def test_other_systems_open_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    opening = Opening(tmp_path / "x", until=1e9, number=32)
+    with pytest.raises(PermissionError):
+        opening()
+    assert opening.attempts == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, ""),
+        WindowsError(19),
+        PermissionError(errno.EACCES, ""),
+        OSError(errno.ENOSPC, ""),
+    ],
+)
 def test_other_errors_are_raised_at_once(error: OSError) -> None:
     time = Time()
 
