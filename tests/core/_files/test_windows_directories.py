@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import ctypes
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -52,19 +51,34 @@ def test_list_of_a_directory_elsewhere_names_the_user_and_not_the_owner() -> Non
     assert access_list(sid) == f"D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;{sid})"
 
 
-def test_user_is_let_in_by_name(folder: Path) -> None:
+def test_user_is_let_in_by_name_and_others_only_where_the_profile_directory_passes_that_on(folder: Path) -> None:
     create_directory(folder)
-    shown = subprocess.run(["icacls", str(folder)], check=True, capture_output=True, text=True).stdout
-    if not shown.strip():
-        pytest.skip("no icacls, as in Wine")
-    entries = [line.replace(str(folder), "").strip() for line in shown.splitlines() if ":(" in line]
-    inherited = ["(I)" in entry for entry in entries]
-    if folder.parent == windows_home.profile_directory():
-        assert all(inherited)
-    else:
-        assert not any(inherited)
-        assert len(entries) == 3
-        assert any(os.environ["USERNAME"].casefold() in entry.casefold() for entry in entries)
+    create_directory(folder / "below")
+    sid = windows_home.user_sid()
+    for path in (folder, folder / "below"):
+        shown = entries(path)
+        assert sid in shown
+        assert "OW" not in shown  # the owner, who is the group Administrators if an elevated process creates it
+        if windows_home.profile_directory() != folder.parent:
+            assert shown <= {"SY", "BA", sid}
+
+
+def entries(path: Path) -> set[str | None]:
+    """Return who is named in a directory's access list, as Microsoft's SDDL abbreviates them."""
+    advapi32, kernel32 = ctypes.WinDLL("advapi32"), ctypes.WinDLL("kernel32")
+    kernel32.LocalFree.argtypes = (ctypes.c_void_p,)
+    descriptor, text = ctypes.c_void_p(), ctypes.c_void_p()
+    nothing, found, as_text = ctypes.c_void_p(), ctypes.byref(descriptor), ctypes.byref(text)
+    of_file, access_lists, revision = 1, 4, 1
+    assert advapi32.GetNamedSecurityInfoW(str(path), of_file, access_lists, *[nothing] * 4, found) == 0
+    convert = advapi32.ConvertSecurityDescriptorToStringSecurityDescriptorW
+    assert convert(descriptor, revision, access_lists, as_text, nothing)
+    assert text.value is not None
+    try:
+        return set(re.findall(r";([^;()]+)\)", ctypes.wstring_at(text.value)))
+    finally:
+        kernel32.LocalFree(text)
+        kernel32.LocalFree(descriptor)
 
 
 def test_profile_directory_is_still_known() -> None:
