@@ -54,6 +54,7 @@ from freshkey._config.schema import (
     tables,
 )
 from freshkey._config.toml_file import Document, read
+from freshkey._files.packaged import own_place
 from freshkey._files.path_text import path_flaw
 from freshkey._text.shell_words import install_command
 from freshkey.errors import ConfigurationError, closest, suggestion
@@ -133,8 +134,8 @@ class Configuration:
 
     @functools.cached_property
     def state_dir(self) -> Path:
-        """Directory of locks, hints and the file store."""
-        return self._state_dir or self._directory(STATE_DIR, "user_state_path")
+        """Directory of locks, hints and the file store, at a path that means it for every program."""
+        return own_place(self._state_dir or self._directory(STATE_DIR, "user_state_path"))
 
     @property
     def path(self) -> Path:
