@@ -18,7 +18,7 @@ from freshkey import Secret
 from freshkey.errors import ConfigurationError
 from freshkey.plugin import MAX_LINE, unmarked
 from freshkey_cli import hidden_input
-from freshkey_cli.streams import is_terminal
+from freshkey_cli.streams import is_mintty, is_terminal
 from freshkey_cli.terminal import Terminal
 
 
@@ -49,7 +49,10 @@ class KeyGiver(Terminal):
 
         Raises:
             ConfigurationError: The input has more than one line, or is too long to be a key.
+            LoginRequired: The terminal is one that would show the key.
         """
+        if is_mintty(sys.stdin):
+            self._refuse("this terminal (mintty) would show what is typed")
         if not is_terminal(sys.stdin):
             return read_key(sys.stdin.fileno(), self.progress)
         key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)

@@ -13,7 +13,7 @@ from freshkey import Secret
 from freshkey.errors import LoginRequired
 from freshkey_cli import hidden_input
 from freshkey_cli.output import Output
-from freshkey_cli.streams import is_terminal
+from freshkey_cli.streams import in_mintty, is_terminal
 
 
 class Terminal:
@@ -115,8 +115,11 @@ class Terminal:
 
     @staticmethod
     def _refuse(reason: str) -> NoReturn:
+        hint = "Run freshkey login in a terminal or in a desktop session"
+        if in_mintty():
+            hint = "In Git Bash, run the command through winpty, such as: winpty freshkey login"
         raise LoginRequired(
             f"user interaction is required, but {reason}",
-            hint="Run freshkey login in a terminal or in a desktop session",
+            hint=hint,
             code="no-terminal",
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from freshkey.admin import shell_quoted
 from freshkey.errors import LoginRequired, TrustNeeded
+from freshkey_cli.streams import in_mintty
 
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def ask(context: Context, file: Path, lines: Sequence[str]) -> None:
         agreed = context.user().confirm(lines[-1])
     except LoginRequired:
         command = f"freshkey trust --yes {shell_quoted(str(file))}"
-        hint = f"Run freshkey trust in a terminal; or review the file, then run: {command}"
+        place = "through winpty: winpty freshkey trust" if in_mintty() else "in a terminal"
+        hint = f"Run freshkey trust {place}; or review the file, then run: {command}"
         raise TrustNeeded("nothing was trusted: there is no terminal for the confirmation", hint=hint) from None
     if not agreed:
         hint = "What the project asks for is not used until you trust it; to do so, run freshkey trust again"

@@ -78,3 +78,68 @@ def test_the_null_device_is_no_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", program], stdin=subprocess.DEVNULL, check=False)
 
     assert done.returncode == 0  # for Python on Windows, it is one
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (r"\msys-dd50a72ab4668b33-pty0-from-master", True),
+        (r"\msys-dd50a72ab4668b33-pty12-to-master-nat", True),
+        (r"\msys-dd50a72ab4668b33-pty0-from-master-nat", True),
+        (r"\cygwin-c5e39b7a9d22bafb-pty1-to-master-cyg", True),
+        (r"\cygwin-c5e39b7a9d22bafb-pty0-to-slave", True),
+        (r"\msys-dd50a72ab4668b33-pipe-0x1", False),  # between two programs
+        (r"\msys-dd50a72ab4668b33-3312-pipe-nt-0x1", False),
+        (r"\Win32Pipes.00000b20.00000002", False),
+        (r"\x\msys-dd50a72ab4668b33-pty0-from-master", False),
+        (r"\msys-dd50a72ab4668b33-pty0-from-master2", False),
+        ("", False),
+    ],
+)
+def test_terminals_of_cygwin_are_known_by_the_names_of_their_pipes(
+    name: str, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_pipe_name", lambda _: name)
+
+    assert streams.is_mintty(sys.stdin) is found
+    assert not streams.is_mintty(None)
+
+
+def test_other_streams_are_no_terminals_of_cygwin(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe, (tmp_path / "file").open("w") as file:
+        assert not any(streams.is_mintty(stream) for stream in (pipe, file, io.StringIO()))
+    assert not streams.is_mintty(pipe)  # closed
+
+
+READER = """
+import io, sys, threading
+from freshkey.errors import LoginRequired
+from freshkey_cli.key_input import KeyGiver
+from freshkey_cli.output import Output
+try:
+    key = KeyGiver(Output(stderr=io.StringIO())).read_code("Key", threading.Event())
+    sys.exit(key is None or key.reveal() != "sk-1")
+except LoginRequired as error:
+    sys.exit(3 if "winpty" in str(error.hint) else 4)
+"""
+
+if sys.platform == "win32":
+    import _winapi
+    import msvcrt
+
+    @pytest.mark.parametrize(("name", "code"), [("pty0-from-master", 3), ("pipe-0x1", 0)])
+    def test_a_key_is_not_read_where_it_would_be_shown(name: str, code: int) -> None:
+        """Nor is it waited for: the other end of a terminal stays open until the user types something."""
+        path = rf"\\.\pipe\msys-{os.urandom(8).hex()}-{name}"
+        ours = _winapi.CreateNamedPipe(path, _winapi.PIPE_ACCESS_OUTBOUND, 0, 1, 4096, 4096, 0, 0)
+        theirs = _winapi.CreateFile(path, _winapi.GENERIC_READ, 0, 0, _winapi.OPEN_EXISTING, 0, 0)
+        with (
+            os.fdopen(msvcrt.open_osfhandle(theirs, os.O_RDONLY)) as stdin,
+            os.fdopen(msvcrt.open_osfhandle(ours, os.O_WRONLY), "wb", buffering=0) as typed,
+            subprocess.Popen([sys.executable, "-c", READER], stdin=stdin) as process,
+        ):
+            if not code:
+                typed.write(b"sk-1\n")
+                typed.close()
+            assert process.wait(60) == code

@@ -8,11 +8,15 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from freshkey.errors import ConfigurationError, LoginRequired
+from freshkey.errors import ConfigurationError, LoginRequired, TrustNeeded
 from freshkey.secret import Secret
+from freshkey_cli import streams, trust_question
+from freshkey_cli.key_input import KeyGiver
 from freshkey_cli.output import Output
 from freshkey_cli.terminal import Terminal
 from raises_code import raises_code
@@ -225,3 +229,38 @@ def test_without_a_terminal_confirmation_fails(
     monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
     with raises_code(LoginRequired, "no-terminal"):
         terminal.confirm("Use it?")
+
+
+@pytest.fixture
+def mintty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let standard input be what programs of Windows get in Git Bash, and refuse to be read."""
+    reading = Stdin(terminal=False)
+    monkeypatch.setattr(reading, "readline", lambda: pytest.fail("standard input was read"))
+    monkeypatch.setattr("sys.stdin", reading)
+    name = r"\msys-dd50a72ab4668b33-pty0-from-master-nat"
+    monkeypatch.setattr(streams, "_pipe_name", lambda stream: name if stream is reading else "")
+    monkeypatch.setattr("freshkey_cli.key_input.read_key", lambda *_: pytest.fail("standard input was read"))
+
+
+@pytest.mark.usefixtures("mintty")
+def test_a_key_is_not_read_in_a_terminal_that_would_show_it(stderr: io.StringIO) -> None:
+    with raises_code(LoginRequired, "no-terminal") as caught:
+        KeyGiver(Output(stderr=stderr)).read_code("Key", threading.Event())
+
+    assert "would show" in caught.value.message
+    assert str(caught.value.hint).endswith("winpty freshkey login")
+
+
+@pytest.mark.usefixtures("mintty")
+def test_what_needs_a_console_names_winpty(stderr: io.StringIO, tmp_path: Path) -> None:
+    terminal = Terminal(Output(stderr=stderr), browser=False)
+    for question in (lambda: terminal.open_url(URL), lambda: terminal.confirm("Use it?")):
+        with raises_code(LoginRequired, "no-terminal") as caught:
+            question()
+        assert "winpty" in str(caught.value.hint)
+
+    context: Any = SimpleNamespace(out=Output(stderr=stderr), user=lambda: terminal)
+    with pytest.raises(TrustNeeded) as needed:
+        trust_question.ask(context, tmp_path / "file", ["What?"])
+    assert "winpty freshkey trust" in str(needed.value.hint)
+    assert "freshkey trust --yes" in str(needed.value.hint)
