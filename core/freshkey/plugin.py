@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from freshkey._commands.process import checked_program
     from freshkey._files.bounded import NotRegularError, TooLongError, file_version, read_bounded
+    from freshkey._files.packaged import kept_for_all
     from freshkey._files.path_text import path_flaw, shown_path, shown_url
     from freshkey._files.private import file_name, private_dir, read_private, remove_private, write_private
     from freshkey._files.project_place import without_project_path
@@ -65,6 +66,7 @@ _HOMES: Final = {
     "_commands.helper": "HELPER_TIMEOUT MAX_LINE helper_environment read_helper_json read_helper_line run_helper",
     "_commands.process": "checked_program",
     "_files.bounded": "NotRegularError TooLongError file_version read_bounded",
+    "_files.packaged": "kept_for_all",
     "_files.path_text": "path_flaw shown_path shown_url",
     "_files.private": "file_name private_dir read_private remove_private write_private",
     "_files.project_place": "without_project_path",
@@ -108,11 +110,12 @@ __all__ = [
     "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
     "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name",
     "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible",
-    "is_jwt", "is_token", "json_body", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
-    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private",
-    "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name",
-    "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings",
-    "utc_time", "variable_paths", "without_project_path", "write_private", "wrong_option",
+    "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw",
+    "private_dir", "quoted", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "read_unchangeable", "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send",
+    "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure",
+    "unmarked", "unused_settings", "utc_time", "variable_paths", "without_project_path", "write_private",
+    "wrong_option",
 ]
 # fmt: on
 

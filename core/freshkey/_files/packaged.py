@@ -54,16 +54,40 @@ def private_folder(folder: Path) -> Path | None:
     """
     if not (folder.parent / "Local" / "Packages").is_dir():
         return None  # the folder of all packages
-    file = folder / f".freshkey-{secrets.token_hex(8)}"
     try:
-        found = _real_place(file)
+        found = _real_place(folder)
     except OSError:
         return None
     return None if found == folder else found
 
 
-def _real_place(file: Path) -> Path:
-    """Create a file, and return the folder that it is in; it is removed."""
+def kept_for_all(directory: Path) -> bool:
+    """Return whether other programs find what this one creates in an existing directory; True if in doubt.
+
+    A file that another program made in AppData, and that this one replaces, would be replaced for this one alone.
+    """
+    if sys.platform == "win32":
+        from freshkey._files.windows_home import profile_directory
+
+        home = profile_directory()
+        return home is None or is_common(directory, home / "AppData")
+    return True
+
+
+def is_common(directory: Path, appdata: Path) -> bool:
+    """Return whether what is created in a directory does not end up in a package's folder that it is not part of."""
+    packages = appdata / "Local" / "Packages"
+    if not directory.is_relative_to(appdata) or directory.is_relative_to(packages) or not packages.is_dir():
+        return True
+    try:
+        return not _real_place(directory).is_relative_to(packages.resolve())
+    except OSError:
+        return True
+
+
+def _real_place(folder: Path) -> Path:
+    """Create a file in a folder, and return the folder that it is in; it is removed."""
+    file = folder / f".freshkey-{secrets.token_hex(8)}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
     flags |= getattr(os, "O_TEMPORARY", 0) | getattr(os, "O_NOINHERIT", 0)  # removed by Windows, also in a crash
     descriptor = os.open(file, flags, 0o600)

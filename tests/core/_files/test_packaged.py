@@ -11,7 +11,7 @@ import pytest
 
 from freshkey._config import configuration as configurations
 from freshkey._config.configuration import Configuration
-from freshkey._files.packaged import kept_at, own_place, private_folder
+from freshkey._files.packaged import is_common, kept_at, kept_for_all, own_place, private_folder
 from freshkey._files.private import file_name
 from freshkey._interprocess.lock import ProfileLock
 from freshkey._stores.keychain.store import service_prefix
@@ -92,6 +92,22 @@ def test_nothing_is_tried_where_there_are_no_packages(appdata: Path, monkeypatch
     assert private_folder(appdata / "Local") is None
 
 
+def test_files_for_other_programs_are_not_written_where_they_would_not_find_them(
+    appdata: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = appdata / "Roaming" / "Vendor"
+    vendor.mkdir(parents=True)
+    assert is_common(vendor, appdata)
+
+    package = redirect(appdata, monkeypatch)
+    assert not is_common(vendor, appdata)
+    package.mkdir(parents=True)
+    assert is_common(package, appdata)
+    assert is_common(appdata.parent, appdata)
+    assert is_common(appdata / "missing", appdata)
+    assert list(vendor.iterdir()) == []
+
+
 @pytest.fixture
 def at_appdata(appdata: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Profile]:
     """Return a function that returns a profile with its state in AppData."""
@@ -132,6 +148,7 @@ def test_entries_have_the_same_names_before_and_after_the_first_run(
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has packaged programs")
 def test_other_systems_have_no_packaged_programs(tmp_path: Path) -> None:
     assert own_place(tmp_path) is tmp_path
+    assert kept_for_all(tmp_path)
 
 
 if sys.platform == "win32":
@@ -141,3 +158,4 @@ if sys.platform == "win32":
         home = profile_directory()
         assert home is not None
         assert own_place(home / "AppData" / "Local" / "freshkey") == home / "AppData" / "Local" / "freshkey"
+        assert kept_for_all(home / "AppData" / "Local")

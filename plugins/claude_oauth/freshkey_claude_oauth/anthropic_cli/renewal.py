@@ -26,7 +26,7 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth import OAuthClient, Server, TokenAnswer
-from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret, utc_time
+from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret, kept_for_all, utc_time
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
@@ -87,6 +87,12 @@ def renew_sign_in(
 @contextmanager
 def _locked(cli_profile: CliProfile) -> Iterator[ProfileLock]:
     """Lock out every other freshkey process that would renew this profile, whatever its state directory."""
+    if not kept_for_all(cli_profile.credentials.parent):
+        raise ConfigurationError(
+            cli_profile.about("cannot be renewed here: Windows would keep the new tokens for programs of one package"),
+            hint="Use a Python that is not from the Microsoft Store, or set ANTHROPIC_CONFIG_DIR outside of AppData",
+            code="claude-cli-profile-not-writable",
+        )
     intent_file = IntentFile(cli_profile.credentials)
     lock = ProfileLock(intent_file.directory, intent_file.name)
     try:

@@ -551,6 +551,20 @@ def test_nothing_is_sent_if_the_directory_is_not_writable(
 
 
 @pytest.mark.usefixtures("signed_in")
+def test_nothing_is_sent_if_other_tools_would_not_find_the_new_tokens(
+    home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:  # ROT-7
+    place = home.credentials_file("work").parent
+    monkeypatch.setattr(cli_renewal, "kept_for_all", lambda directory: directory != place)
+    with raises_code(ConfigurationError, "claude-cli-profile-not-writable") as caught:
+        take(profile)
+    assert "ANTHROPIC_CONFIG_DIR" in str(caught.value.hint)
+    assert_names_profile(caught.value, home, server)
+    assert server.count("grant.refresh_token") == 0
+    assert not (place / ".freshkey").exists()
+
+
+@pytest.mark.usefixtures("signed_in")
 def test_nothing_is_sent_if_the_intent_cannot_be_written(
     home: AnthropicHome, server: AuthorizationServer, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # ROT-7
