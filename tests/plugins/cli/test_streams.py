@@ -132,7 +132,7 @@ if sys.platform == "win32":
     def test_a_key_is_not_read_where_it_would_be_shown(name: str, code: int) -> None:
         """Nor is it waited for: the other end of a terminal stays open until the user types something."""
         path = rf"\\.\pipe\msys-{os.urandom(8).hex()}-{name}"
-        ours = _winapi.CreateNamedPipe(path, _winapi.PIPE_ACCESS_OUTBOUND, 0, 1, 4096, 4096, 0, 0)
+        ours = _winapi.CreateNamedPipe(path, _winapi.PIPE_ACCESS_DUPLEX, 0, 1, 4096, 4096, 0, 0)
         theirs = _winapi.CreateFile(path, _winapi.GENERIC_READ, 0, 0, _winapi.OPEN_EXISTING, 0, 0)
         with (
             os.fdopen(msvcrt.open_osfhandle(theirs, os.O_RDONLY)) as stdin,

@@ -49,7 +49,7 @@ def opener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[
     """Return the file to which a fake browser writes its URL, and the environment that names it (not on Windows)."""
     shown = tmp_path / "shown"
     if sys.platform == "win32":
-        monkeypatch.setattr(os, "startfile", lambda url, cwd: shown.write_text(url))
+        monkeypatch.setattr(os, "startfile", lambda url, **_: shown.write_text(url))
         return shown, {}
     program = tmp_path / "browser"
     program.write_text(f'#!/bin/sh\nprintf "%s" "$1" > {shown}\n')
@@ -108,7 +108,7 @@ def test_no_browser_prints_the_url_even_with_json(
     assert stderr.getvalue() == f"Open this URL in a browser:\n  {URL}\n"
 
 
-def failing(_: str, cwd: str) -> None:
+def failing(_: str, **__: object) -> None:
     """Start no program, as without a desktop."""
     raise OSError
 
