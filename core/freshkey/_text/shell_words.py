@@ -16,8 +16,10 @@ _SPECIAL: Final = re.compile("([$`\u201c\u201d\u201e])")
 def shell_quoted(word: str, *, platform: str | None = None) -> str:
     """Return a word for a command line, in quotation marks if it needs any.
 
-    On Windows, it is safe to paste into cmd.exe and PowerShell: neither runs a part of it. With a dollar sign, it means
-    the same only to PowerShell.
+    On Windows, it is safe to paste into cmd.exe and PowerShell: neither takes a part of it for a command. But
+    PowerShell before 7.3 loses quotation marks, and cmd.exe keeps the escape of a dollar sign, and puts the value of a
+    variable, whatever is in it, in place of ``%NAME%``: nothing escapes that on its command line. Programs read two
+    quotation marks in a quotation as one (Microsoft, "Parsing C command-line arguments"; not those from before 2008).
 
     Args:
         word: The word itself.
@@ -29,8 +31,9 @@ def shell_quoted(word: str, *, platform: str | None = None) -> str:
         return shlex.quote(word)
     if _PLAIN.fullmatch(word):
         return word
-    # A backslash before a quotation mark would make it part of the word.
-    text = re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + ('\\"' if found[2] else ""), word)
+    # To the program, a backslash before a quotation mark would make it part of the word. To both shells, it is no
+    # escape: they would take what follows for commands, and a doubled mark they do not.
+    text = re.sub(r'(\\*)("|\Z)', lambda found: found[1] * 2 + found[2] * 2, word)
     return '"' + _SPECIAL.sub(r"`\1", text) + '"'
 
 
