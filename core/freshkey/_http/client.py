@@ -273,7 +273,7 @@ def _client(url: str, host: str, deadline: float) -> httpx.Client:
     try:
         return _client_class()(
             verify=tls_context(authorities=url.startswith("https:")),
-            trust_env=host not in LOOPBACK and not is_direct(host),
+            trust_env=host not in LOOPBACK and not is_direct(url),
             timeout=deadline,
             # A redirect would repeat the request, with the refresh token in its body, to a host that another party
             # chose; token endpoints have no reason to redirect (RFC 9700, section 4.12).
