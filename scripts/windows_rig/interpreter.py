@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
@@ -111,9 +111,17 @@ def _pins() -> dict[str, str]:
 
 
 def _downloaded(pin: str, scratch: Path) -> Path:
+    """Return the source archive. `stand_in` answers for its build backend, which must be setuptools."""
     requirements = scratch / "interpreter.txt"
     requirements.write_text(pin, "utf-8")
-    _pip("download", "--no-binary", ":all:", "--dest", str(scratch), "--requirement", str(requirements))
+    backend = scratch / "backend" / "setuptools"
+    backend.mkdir(parents=True)
+    (backend / "__init__.py").touch()
+    shutil.copy(Path(__file__).with_name("stand_in.py"), backend / "build_meta.py")
+    options = ["--no-binary", ":all:", "--no-build-isolation", "--dest", str(scratch)]
+    # As a variable, because not every pip has it as an option, and newer ones always do this.
+    environ = {**os.environ, "PYTHONPATH": str(backend.parent), "PIP_USE_PEP517": "1"}
+    _pip("download", *options, "--requirement", str(requirements), environ=environ)
     (archive,) = scratch.glob("*.tar.gz")
     return archive
 
@@ -125,10 +133,10 @@ def _install_wheels(requirements: Iterable[str], packages: Path, scratch: Path) 
     _pip("install", "--ignore-requires-python", *_WHEELS, "--target", str(packages), "--requirement", str(file))
 
 
-def _pip(command: str, *arguments: str) -> None:
+def _pip(command: str, *arguments: str, environ: Mapping[str, str] | None = None) -> None:
     python = os.environ.get("PYTHON", "python3")
     words = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", command, "--no-deps", "--require-hashes"]
-    done = subprocess.run([*words, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([*words, *arguments], env=environ, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise RigError(f"cannot install Python for Windows; pip says:\n{done.stderr.strip()}")
 

