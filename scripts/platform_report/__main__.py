@@ -107,7 +107,12 @@ def facts() -> dict[str, str]:
 
 def private() -> Mapping[str, str]:
     """Return what names the user or the machine, each with what stands for it in the report."""
-    return {str(Path.home()): "~", str(ROOT): "CHECKOUT", getpass.getuser(): "USER", socket.gethostname(): "HOST"}
+    # On Windows, the home directory often has a shorter name than the user.
+    names = {getpass.getuser(): "USER", Path.home().name: "USER", socket.gethostname(): "HOST"}
+    for path, shown in ((Path.home(), "~"), (ROOT, "CHECKOUT")):
+        # As it is, in a URL, and in what Python shows of a string.
+        names |= dict.fromkeys([str(path), path.as_posix(), repr(str(path))[1:-1]], shown)
+    return names
 
 
 def harmless(text: str, names: Mapping[str, str]) -> str:

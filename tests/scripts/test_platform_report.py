@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 
@@ -57,6 +57,13 @@ def test_the_user_and_the_machine_are_not_named() -> None:
     home, user, host = str(Path.home()), getpass.getuser(), socket.gethostname()
     text = harmless(f"{home}/.local of {user} on {host}.local; {user}ish", private())
     assert text == f"~/.local of USER on HOST.local; {user}ish"
+
+
+def test_home_directory_of_windows_is_not_named_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: PureWindowsPath(r"C:\Users\adalo"))
+    monkeypatch.setattr(getpass, "getuser", lambda: "ada.lovelace")
+    text = r"C:\Users\adalo\x 'C:\\Users\\adalo\\x' file:///C:/Users/adalo/x D:\adalo ada.lovelace"
+    assert harmless(text, private()) == r"~\x '~\\x' file:///~/x D:\USER USER"
 
 
 def test_facts_name_no_directory_and_the_longest_name_is_replaced_first() -> None:
