@@ -15,7 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import unquote
 
@@ -42,10 +42,13 @@ _EXPANDED: Final = re.compile(r"[$`*?\[{\\'\"(]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])
 """What a shell expands, what quotes or computes in any language, and the way up from any directory."""
 
 _EXPANDED_ON_WINDOWS: Final = re.compile(
-    r"[$`*?\[{'\"(%^!]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])|(?<=.)\\(?![\w.@-]|\Z)", re.DOTALL
+    r"[$`*?\[{'\"(%^!]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])|(?<=.)\\(?![\w.@-]|\Z)|\\\\|(?<!:)//", re.DOTALL
 )
 """The same with what cmd.exe expands and quotes by. A backslash separates names; two, or one before another character,
-may be code for a shell that came from elsewhere."""
+may be code for a shell that came from elsewhere, or lead through the network to this computer."""
+
+_LOCAL: Final = re.compile(r"\\\\[?.]\\[A-Za-z]:\\")
+"""How Windows also writes the path of a local drive."""
 
 _RELATIVE: Final = re.compile(r"(?<!\.)\.{1,2}/")
 _LEAST_CODE: Final = 11
@@ -101,9 +104,9 @@ def named_files(words: Sequence[str], directory: Path) -> set[Path]:
     Raises:
         TooManyPartsError: They have too many parts.
     """
-    found = {file for word in words if word and _exists(file := directory / word)}
+    found = {file for word in words if word and _exists(file := directory / word, directory)}
     folders: dict[Path, dict[str, list[Path]]] = {}
-    files = {file for path in named_paths(words, directory) for file in _at(path, folders)}
+    files = {file for path in named_paths(words, directory) for file in _at(path, directory, folders)}
     return found | {file for file in files if not _holds(file, directory)}
 
 
@@ -116,9 +119,21 @@ def named_paths(words: Sequence[str], directory: Path) -> set[Path]:
     return {directory / one for part in parts_of(words) for one in _candidates(part, directory)}
 
 
-def _at(path: Path, folders: dict[Path, dict[str, list[Path]]]) -> Iterator[Path]:
+def is_on_another_computer(path: PurePath, directory: PurePath) -> bool:
+    """Return whether Windows would connect to another computer to look at a path, and `directory` is not there.
+
+    The connection may send it what proves the user's password. A URL is such a path, too: ``//host/file``.
+    """
+    text = str(path)
+    there = text.startswith("\\\\") and not _LOCAL.match(text)
+    return there and path.drive.casefold() != directory.drive.casefold()
+
+
+def _at(path: Path, directory: Path, folders: dict[Path, dict[str, list[Path]]]) -> Iterator[Path]:
     """Yield a path if it exists, and the files that have the same name with a suffix; lists each directory once."""
-    if _exists(path):
+    if is_on_another_computer(path, directory):
+        return
+    if _exists(path, directory):
         yield path
     if path.parent not in folders:
         listed = folders[path.parent] = {}
@@ -177,7 +192,9 @@ def _candidates(part: str, directory: Path) -> list[str]:
     return candidates
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: Path, directory: Path) -> bool:
+    if is_on_another_computer(path, directory):
+        return False
     # What is too long, or otherwise not a valid path, does not name a file.
     with suppress(OSError, ValueError, RuntimeError):
         path.lstat()

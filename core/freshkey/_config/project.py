@@ -19,6 +19,7 @@ from attrs import Factory, frozen
 from freshkey._commands.command import Command, how_to_trust
 from freshkey._commands.helper import helper_environment
 from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
+from freshkey._commands.named_files import is_on_another_computer
 from freshkey._commands.pins import pinned
 from freshkey._config.schema import check_tables, core_string, strings, tables
 from freshkey._config.toml_file import Document, read
@@ -151,6 +152,10 @@ class Project:
 
     def _program(self, profile: str, key: str, named: str) -> str:
         relative = not is_bare(named) and not PurePath(named).is_absolute()
+        if is_on_another_computer(PurePath(named), self.directory):
+            message = f"{key!r} names a program on another computer"
+            hint = "Use a program on this computer, or set it in your own config.toml"
+            raise self.error(message, profile, key, hint, code="invalid-command")
         path = os.path.normpath(self.directory / named) if relative else named
         if relative and not PurePath(path).is_relative_to(self.directory):
             message = f"{key!r} has a relative path to a program outside the project"

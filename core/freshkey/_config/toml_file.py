@@ -28,6 +28,12 @@ _POSITION: Final = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)$")
 _OUTSIDE: Final = re.compile(r"(?P<open>\"(?:[^\"\\]|\\.)*+\\?\Z|'[^']*+\Z)|\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|#.*")
 """A string or a comment: any character may be in it. A string that is open goes on to the end, so that no other search
 begins in it."""
+_ESCAPE: Final = re.compile(r"hex value|Unescaped '\\'")
+"""What the parser says of a backslash that stands for itself."""
+
+_IN_USE: Final = 32
+"""ERROR_SHARING_VIOLATION of Windows."""
+
 _QUOTED_KEY: Final = re.compile(r"\A(.{0,40}?(?:declare|namespace|table key)) .*(\(at [^()]*\))\Z", re.DOTALL)
 """The keys in messages of ``tomllib``: what stands there may be a secret in the wrong place."""
 
@@ -90,6 +96,8 @@ def read(path: Path, *, follow: bool = True) -> Document:
         said = _QUOTED_KEY.sub(r"\1 … \2", str(error))
         message, odd = f"{path} is not valid TOML: {said}", _odd_character(text, said)
         hint = "Fix the syntax at this position"
+        if _ESCAPE.search(said):
+            hint = f"{hint}: write a path of Windows in single quotes, or double its backslashes"
         if odd is not None:
             message, hint = f"{message}; the line contains {odd}", f"{hint}: type the line again in a text editor"
         raise ConfigurationError(message, hint=hint, code="invalid-toml") from None
@@ -123,6 +131,9 @@ def _text(path: Path, *, follow: bool) -> str:
             message, hint="Check that it is the right file", code="unreadable-configuration"
         ) from None
     except OSError as error:
+        if getattr(error, "winerror", None) == _IN_USE:
+            message, hint = f"another program keeps {path} open", "Close the program that has it open"
+            raise ConfigurationError(message, hint=hint, code="unreadable-configuration") from None
         if not follow and error.errno == errno.ELOOP:
             raise ConfigurationError(
                 f"{path} is a symbolic link", hint="Replace it with a regular file", code="unreadable-configuration"

@@ -284,6 +284,8 @@ def _prepare(path: Path) -> None:
     try:
         check_directory(path)
     except FileNotFoundError:
+        if path.parent == path:  # on Windows: a drive or a share that is not there
+            raise
         _prepare(path.parent)
         _create_directory(path)  # each by itself: parents=True would leave their modes to the umask
         check_directory(path)

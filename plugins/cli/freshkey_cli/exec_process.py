@@ -12,7 +12,7 @@ from typing import Final
 
 from freshkey.admin import MIN_DESCRIPTOR, is_inherited
 from freshkey.errors import ConfigurationError, TransientError
-from freshkey.plugin import quoted
+from freshkey.plugin import quoted, shown_name, shown_path
 from freshkey_cli import process
 from freshkey_cli.exits import CommandNotExecutable, CommandNotFound
 
@@ -84,11 +84,17 @@ def replace(words: Sequence[str], environ: dict[str, str], kept: Collection[int]
         return _replace(words, environ, kept)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: an empty name
         missing: CommandNotFound | CommandNotExecutable = CommandNotFound(
-            f"command not found: {quoted(words[0])}", hint="Check its name and the PATH"
+            f"command not found: {_shown(words[0])}", hint="Check its name and the PATH"
         )
     except OSError as error:
-        missing = CommandNotExecutable(f"cannot run {quoted(words[0])}: {error.strerror}")
+        missing = CommandNotExecutable(f"cannot run {_shown(words[0])}: {error.strerror}")
     raise missing
+
+
+def _shown(program: str) -> str:
+    """Return a program as messages name it, paths with backslashes included; what may be a secret is not shown."""
+    path = shown_path(program) if shown_name(program) is None else None
+    return quoted(program) if path is None else f"{path!r}"
 
 
 if sys.platform == "win32":
@@ -107,7 +113,7 @@ if sys.platform == "win32":
             if error.winerror == windows_child.NO_PROGRAM:  # its text has a placeholder
                 reason = "it is not a program for Windows"
                 hint = "Name the program that opens it, and then the file"
-        raise CommandNotExecutable(f"cannot run {quoted(words[0])}: {reason}", hint=hint)
+        raise CommandNotExecutable(f"cannot run {_shown(words[0])}: {reason}", hint=hint)
 
 else:
 

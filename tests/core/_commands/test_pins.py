@@ -6,7 +6,7 @@ import os
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 
@@ -135,6 +135,52 @@ def test_file_on_another_drive_is_named_however_a_word_does(project: Path, word:
         assert Path("Q:/a/x.jar") in named_files.named_paths([word.format(written)], project)
 
 
+@proves("TRU-15")
+@pytest.mark.parametrize(
+    ("path", "elsewhere"),
+    [
+        (r"\\server\share\x", True),
+        ("//server/share/x", True),
+        (r"\\?\UNC\server\share\x", True),
+        (r"\\.\pipe\x", True),
+        (r"\\home\projects\x", False),
+        (r"C:\x", False),
+        (r"\\?\C:\x", False),
+        (r"\x", False),
+        ("x", False),
+    ],
+)
+def test_paths_that_lead_to_another_computer(path: str, elsewhere: bool) -> None:
+    project = PureWindowsPath(r"\\HOME\Projects\mine")
+    assert named_files.is_on_another_computer(PureWindowsPath(path), project) is elsewhere
+
+
+def test_double_slash_of_posix_leads_nowhere_else() -> None:
+    assert not named_files.is_on_another_computer(PurePosixPath("//server/x"), PurePosixPath("/project"))
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows connects to look at a path")
+@proves("TRU-15")
+@pytest.mark.parametrize(
+    "word", [r"\\evil.example\share\x", "//evil.example/share/x", "https://evil.example/x", r"-f\\evil.example\s\x"]
+)
+def test_looking_for_files_connects_to_no_other_computer(
+    project: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touched: list[str] = []
+    for name in ("lstat", "stat", "listdir", "scandir", "open"):
+        real = getattr(os, name)
+
+        def watched(path: object, *args: object, real: Callable[..., object] = real, **more: object) -> object:
+            touched.append(str(path))
+            return real(path, *args, **more)
+
+        monkeypatch.setattr(os, name, watched)
+    pinned(["tool-elsewhere", word], project)
+    assert touched
+    assert [path for path in touched if "evil" in path] == []
+
+
 @pytest.mark.skipif(sys.platform != "win32", reason="code as cmd.exe and PowerShell have it")
 @proves("TRU-3")
 @pytest.mark.parametrize(
@@ -148,6 +194,8 @@ def test_file_on_another_drive_is_named_however_a_word_does(project: Path, word:
         ["powershell", "-enc", b64encode("$x".encode("utf-16-le") + b"t\0o\0o\0l\0").decode()],
         ["sh", "-c", r"printf ./to\\157l|sh"],
         [r"..\x"],
+        [r"\\localhost\C$\x"],
+        ["--file=//localhost/C$/x"],
     ],
 )
 def test_code_of_windows_that_computes_names_makes_the_whole_project_count(project: Path, words: list[str]) -> None:
@@ -157,7 +205,7 @@ def test_code_of_windows_that_computes_names_makes_the_whole_project_count(proje
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="paths of Windows")
-@pytest.mark.parametrize("word", [r"C:\Windows\System32\cmd.exe", r"\\server\share\x", r"--file=D:\a\@b\-c", "C:\\x\\"])
+@pytest.mark.parametrize("word", [r"C:\Windows\System32\cmd.exe", "https://host/x", r"--file=D:\a\@b\-c", "C:\\x\\"])
 def test_backslashes_of_a_path_do_not_make_the_project_count(project: Path, word: str) -> None:
     assert pinned(["tool-elsewhere", word], project) == {}
 
@@ -264,9 +312,9 @@ def test_long_word_costs_little(project: Path, word: str, monkeypatch: pytest.Mo
     looks: list[Path] = []
     exists = named_files._exists
 
-    def counted(path: Path) -> bool:
+    def counted(path: Path, directory: Path) -> bool:
         looks.append(path)
-        return exists(path)
+        return exists(path, directory)
 
     monkeypatch.setattr(named_files, "_exists", counted)
     pinned(["/bin/sh", word], project)

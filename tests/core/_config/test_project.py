@@ -419,6 +419,19 @@ def test_command_from_an_override_needs_no_trust_but_others_in_the_file_do(write
     assert "helper" not in caught.value.message
 
 
+@pytest.mark.usefixtures("project")
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows connects to look at a path")
+@pytest.mark.parametrize("program", ["//evil.example/share/x", r"\\\\evil.example\\share\\x.exe"])
+def test_program_on_another_computer_is_refused_without_looking(
+    write: Write, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:  # TRU-15
+    monkeypatch.setattr("freshkey._config.project.find_program", lambda *_: pytest.fail("looked"))
+    written = write(f'[profiles.ci]\nprovider = "p"\nhelper = ["{program}"]\n')
+    with raises_code(ConfigurationError, "invalid-command") as caught:
+        typed(written, "ci", PROVIDER, trusting)
+    assert "another computer" in caught.value.message
+
+
 def test_program_on_path_is_found_once(write: Write, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
     for name in ("sh", "cmd.com", "cmd.exe"):

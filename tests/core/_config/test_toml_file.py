@@ -6,10 +6,12 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 import pytest
 
+from freshkey._config import toml_file
 from freshkey._config.toml_file import MAX_FILE, Document, line_of, read
 from freshkey.errors import ConfigurationError
 from raises_code import raises_code
@@ -156,6 +158,27 @@ def test_damaged_file_is_rejected_with_the_reason(file: Path, data: bytes, code:
     assert str(file) in caught.value.message
     assert fact in caught.value.message
     assert "very-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [rb"C:\Users\me", rb"C:\qx"])
+def test_backslashes_in_double_quotes_are_explained(file: Path, path: bytes) -> None:
+    with raises_code(ConfigurationError, "invalid-toml") as caught:
+        read(written(file, b'a = "' + path + b'"'))
+    assert "single quotes" in (caught.value.hint or "")
+
+
+def test_file_that_another_program_keeps_open_is_not_a_matter_of_permissions(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object, **__: object) -> NoReturn:
+        error = PermissionError(13, "in use")
+        error.winerror = 32  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(toml_file, "read_owned", held)
+    with raises_code(ConfigurationError, "unreadable-configuration") as caught:
+        read(file)
+    assert caught.value.hint == "Close the program that has it open"
 
 
 def test_directory_instead_of_the_file_is_an_error(file: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from freshkey._files import private
 from freshkey._files.private import create_private, file_name, private_dir, read_private, remove_private, write_private
 from freshkey.errors import StoreUnavailable
 from promises import proves
@@ -437,6 +438,18 @@ def test_file_is_synced_before_it_replaces_the_old_one(folder: Path, monkeypatch
 
     of_directory = [] if sys.platform == "win32" else ["fsync"]
     assert steps == ["fsync", "replace", *of_directory]
+
+
+def test_directory_on_a_drive_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where the root itself can be missing."""
+
+    def missing(path: Path) -> NoReturn:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+    monkeypatch.setattr(private, "check_directory", missing)
+    with raises_code(StoreUnavailable, "store-unavailable") as caught:
+        private_dir(folder / "x")
+    assert str(folder) in caught.value.message
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows has such short paths")

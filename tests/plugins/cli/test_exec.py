@@ -172,3 +172,16 @@ def test_variables_of_any_case_are_replaced_on_windows() -> None:
     inherited = {"APP_TOKEN": "another", "App_Key": "another", "Freshkey_Passphrase": "correct horse", "PATH": "x"}
 
     assert exec_command._environment(inherited, {"APP_KEY"}, {"App_Token": TOKEN}) == {"PATH": "x", "App_Token": TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ("touhc", "'touhc'"),
+        ("sk-ant-api03-abcDEF123456", "(not shown)"),
+        (r".\x.exe", repr(r".\x.exe")),
+        (r"C:\no\such (x86)\x.exe", repr(r"C:\no\such (x86)\x.exe")),
+    ],
+)
+def test_program_that_cannot_be_started_is_named(program: str, shown: str) -> None:
+    assert exec_process._shown(program) == shown
