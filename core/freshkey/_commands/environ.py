@@ -11,6 +11,7 @@ from typing import Final
 
 from freshkey._files.owned import UnsafePathError, check_directory
 from freshkey._files.project_place import leads_into_project, without_project_path
+from freshkey._files.variable_paths import path_entries
 from freshkey._text.harmless import is_harmless
 
 
@@ -87,7 +88,7 @@ def with_safe_path(environ: Mapping[str, str]) -> dict[str, str]:
     """
     if "PATH" not in environ:
         return dict(environ)
-    kept = [entry for entry in environ["PATH"].split(os.pathsep) if _is_safe(entry)]
+    kept = [entry for entry in path_entries(environ["PATH"]) if _is_safe(entry)]
     return {**environ, "PATH": os.pathsep.join(kept) or os.devnull}  # an empty one means the working directory
 
 

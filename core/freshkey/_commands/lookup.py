@@ -15,6 +15,7 @@ from typing import Final
 
 from freshkey._commands.environ import uniform
 from freshkey._files.project_place import without_project_path
+from freshkey._files.variable_paths import path_entries
 
 
 STARTABLE: Final = (".com", ".exe", ".bat", ".cmd")
@@ -63,7 +64,8 @@ def how_to_name(named: str, environ: Mapping[str, str]) -> str:
 
 
 def _found(named: str, environ: Mapping[str, str]) -> str | None:
-    path = environ.get("PATH", os.defpath)
+    # The default of Windows is the working directory and C:\bin, which every user of the machine may create.
+    path = environ.get("PATH", "" if sys.platform == "win32" else os.defpath)
     if sys.platform == "win32":
         return _found_on_windows(named, path, environ.get("PATHEXT", ""))
     found = shutil.which(named, path=path)
@@ -73,6 +75,6 @@ def _found(named: str, environ: Mapping[str, str]) -> str | None:
 def _found_on_windows(named: str, path: str, extensions: str) -> str | None:
     endings = [each for each in extensions.lower().split(";") if each in STARTABLE] or STARTABLE
     names = ([named] if named.lower().endswith(STARTABLE) else []) + [f"{named}{each}" for each in endings]
-    folders = [entry.strip('"') for entry in path.split(os.pathsep)] if is_bare(named) else [""]
+    folders = path_entries(path) if is_bare(named) else [""]
     places = (os.path.join(folder, name) for folder in folders for name in names)  # noqa: PTH118
     return next((each for each in places if PurePath(each).is_absolute() and os.path.isfile(each)), None)  # noqa: PTH113

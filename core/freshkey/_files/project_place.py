@@ -17,6 +17,7 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from freshkey._files.permissions import is_foreign
+from freshkey._files.variable_paths import path_entries
 
 
 REPOSITORIES: Final = (
@@ -141,7 +142,7 @@ def without_project_path(environ: Mapping[str, str], directory: Path | None = No
         if variable_name(name) not in LOADERS or not leads_into_project(value, directory)
     }
     for name in [one for one in kept if variable_name(one) in {"PATH", *_FOLDERS}]:
-        entries = kept.pop(name).split(os.pathsep)
+        entries = path_entries(kept.pop(name))
         if own := [one for one in entries if os.path.isabs(one) and project_of(one, directory) is None]:  # noqa: PTH117
             kept[name] = os.pathsep.join(own)
         elif variable_name(name) == "PATH":

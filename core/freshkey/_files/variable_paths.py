@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import Final
 
 
@@ -16,6 +17,9 @@ LISTS: Final = frozenset(
 HERE: Final = frozenset({"PATH", "PYTHONPATH", "LD_LIBRARY_PATH"})
 """Lists in which an empty entry is the working directory."""
 
+_MARK: Final = '"' if sys.platform == "win32" else ""
+"""What may be around a folder in ``PATH``, and is no part of its name."""
+
 _BUS_PATH: Final = re.compile(r"\Aunix:(?:.*,)?path=([^,;]*)")
 
 
@@ -26,7 +30,9 @@ def variable_paths(name: str, value: str) -> tuple[str, ...]:
         name: Its name. One that is not known to be a list names a single path.
         value: Its value.
     """
-    if name == "LD_PRELOAD":  # ld.so(8): separated by spaces or colons
+    if name == "PATH":
+        paths = path_entries(value)
+    elif name == "LD_PRELOAD":  # ld.so(8): separated by spaces or colons
         paths = re.split("[ :]", value)
     elif name == "DBUS_SESSION_BUS_ADDRESS":  # addresses of the D-Bus Specification, of which one has a path
         found = [_BUS_PATH.match(address) for address in value.split(";")]
@@ -34,3 +40,11 @@ def variable_paths(name: str, value: str) -> tuple[str, ...]:
     else:
         paths = value.split(os.pathsep) if name in LISTS else [value]
     return tuple(one for one in paths if one or name in HERE)
+
+
+def path_entries(value: str) -> list[str]:
+    """Return the entries of ``PATH`` or another list of folders: on Windows without the quotation marks around them.
+
+    cmd.exe reads them so. A folder with a semicolon in its name, for which they are meant, is not found.
+    """
+    return [entry.replace(_MARK, "") for entry in value.split(os.pathsep)]

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from freshkey._commands.command import Command
+from freshkey._commands.environ import with_safe_path
 from freshkey._commands.helper import run_helper
 from freshkey._commands.lookup import find_program, find_users_program, how_to_name, is_bare, is_command
+from freshkey._files import variable_paths
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
 from promises import proves
@@ -46,6 +48,22 @@ def test_entries_of_path_that_depend_on_the_working_directory_are_skipped(
     assert find_program("tool", {"PATH": ""}) is None
     assert find_program("tool", {}) is None
     assert same(find_program(str(second), {}), second)
+
+
+def test_entry_of_path_in_quotation_marks_has_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installer for Windows writes them; a helper must find what `freshkey exec` finds."""
+    monkeypatch.setattr(variable_paths, "_MARK", '"')
+    tool = runnable(tmp_path / "my tools" / "tool", "")
+    path = {"PATH": os.pathsep.join(['"missing"', f'"{tool.parent}"'])}
+    assert same(find_program("tool", path), tool)
+    assert with_safe_path({"PATH": f'"{tool.parent}"'}) == {"PATH": str(tool.parent)}
+
+
+def test_default_path_of_windows_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has ``C:\\bin``, which every user of the machine may create; elsewhere it has only the system's folders."""
+    tool = runnable(tmp_path / "tool", "")
+    monkeypatch.setattr(os, "defpath", str(tmp_path))
+    assert same(find_program("tool", {}), tool) is (sys.platform != "win32")
 
 
 @on_windows
