@@ -64,7 +64,8 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
 
     The project is the outermost directory from the working directory upwards that has one of `MARKERS` (see
     `is_marked`), or the working directory itself if there is none. The user's home directory and those above it are
-    never a project, nor are those in which programs keep the user's settings, such as ``~/.config/NAME``.
+    never a project, nor are those in which programs keep the user's settings, such as ``~/.config/NAME``, those in
+    which Windows starts programs, such as ``System32``, and without a marker a whole drive.
 
     Args:
         path: The path, absolute or relative to `directory`; it need not exist.
@@ -82,13 +83,13 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
     # HOME may come from the project; where there is a marker, only the user's entry in the system counts.
     homes = _homes(from_variable=False)
     around = [at for at in (start, *start.parents) if not any(home.is_relative_to(at) for home in homes)]
-    around = [at for at in around if not any(map(partial(_keeps_settings, at), homes))]
+    around = [at for at in around if not any(map(partial(_keeps_settings, at), homes)) and not _starts_programs(at)]
     # Markers are looked for only where one would matter: most paths share no directory with the working directory.
     same = {_identity(at) for place in places for at in (place, *place.parents)} - {None}
     around = [at for at in around if any(place.is_relative_to(at) for place in places) or _identity(at) in same]
     owner = owner_of(start)
     outermost = next((at for at in reversed(around) if is_marked(at, MARKERS, owner)), None)
-    if outermost is None and start in around:
+    if outermost is None and start in around and start != start.parent:
         return None if any(home.is_relative_to(start) for home in _homes(from_variable=True)) else start
     return outermost
 
@@ -237,6 +238,15 @@ def _keeps_settings(directory: Path, home: Path) -> bool:
             return len(rest) <= 2  # noqa: PLR2004  such as Library/Application Support/NAME
         case (name,):
             return name.startswith(".")
+    return False
+
+
+def _starts_programs(directory: Path) -> bool:
+    """Return whether Windows starts programs in a directory, such as elevated shells, services and scheduled tasks."""
+    if sys.platform == "win32":
+        from freshkey._files.windows_system import start_directories
+
+        return directory in start_directories()
     return False
 
 

@@ -110,6 +110,33 @@ def test_home_of_a_container_is_no_project(tmp_path: Path, monkeypatch: pytest.M
     assert project_of(tmp_path / ".aws" / "config", tmp_path) is None
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_where_the_system_starts_programs_is_no_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch, *, marked: bool
+) -> None:
+    """TRU-13: elevated shells, services and scheduled tasks of Windows work in System32, which has its programs."""
+    system = project.parent / "system"
+    (system / "deep" / "checkout" / ".git").mkdir(parents=True)
+    if marked:
+        (system / "package.json").touch()  # of a user who was in the wrong window
+    monkeypatch.setattr(project_place, "_starts_programs", lambda at: at == system)
+    assert project_of(system / "tool", system) is None
+    assert without_project_path({"PATH": str(system)}, system) == {"PATH": str(system)}
+    assert project_of(system / "deep" / "tool", system / "deep") == system / "deep"
+    checkout = system / "deep" / "checkout"
+    assert project_of(checkout / "tool", checkout) == checkout
+
+
+def test_whole_drive_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: the home directory may be on another one."""
+    monkeypatch.setattr(project_place, "_homes", lambda *, from_variable: [])
+    root = Path(Path(os.path.realpath(tmp_path)).anchor)
+    assert project_of(root / "state", root) is None
+    assert project_of(tmp_path / "x", tmp_path) == Path(os.path.realpath(tmp_path))
+    monkeypatch.setattr(project_place, "is_marked", lambda directory, names, owner: directory == root)
+    assert project_of(root / "state", root) == root
+
+
 @pytest.mark.parametrize("path", ["\0", "a\0b", "\udcff", "x" * 5000])
 def test_odd_paths_do_not_raise(project: Path, path: str) -> None:
     project_of(path, project)
