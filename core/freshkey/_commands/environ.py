@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from freshkey._files.owned import UnsafePathError, check_directory
-from freshkey._files.project_place import leads_into_project, without_project_path
+from freshkey._files.project_place import leads_into_project, system_variables, without_project_path
 from freshkey._files.variable_paths import path_entries
 from freshkey._text.harmless import is_harmless
 
@@ -49,13 +49,13 @@ def uniform(environ: Mapping[str, str]) -> dict[str, str]:
 def for_start(environ: Mapping[str, str]) -> dict[str, str]:
     """Return variables for a program to be started with, after `uniform`; on Windows, a few are always there.
 
-    Without ``SYSTEMROOT``, no program can use the network (error 10106) or random numbers. The other variable keeps
-    cmd.exe and Python from looking up programs in the working directory before ``PATH``.
+    Without ``SYSTEMROOT``, no program can use the network (error 10106) or random numbers. These are the system's, as a
+    project may set them: Python starts what ``COMSPEC`` names as the shell. The last variable keeps cmd.exe and Python
+    from looking up programs in the working directory before ``PATH``.
     """
     if sys.platform != "win32":
         return dict(environ)
-    system = {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if "SYSTEMROOT" in os.environ else {}
-    return {**system, **environ, "NODEFAULTCURRENTDIRECTORYINEXEPATH": "1"}
+    return {**environ, **system_variables(), "NODEFAULTCURRENTDIRECTORYINEXEPATH": "1"}
 
 
 def withhold(name: str) -> None:

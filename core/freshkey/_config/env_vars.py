@@ -10,7 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey._files.path_text import shown_path, shown_url
-from freshkey._files.project_place import HOMES, LOADERS, leads_into_project, project_of, variable_name
+from freshkey._files.project_place import FOLDERS, HOMES, LOADERS, SYSTEM, leads_into_project, project_of, variable_name
 from freshkey._files.variable_paths import variable_paths
 from freshkey.secret import shown_name
 
@@ -33,7 +33,7 @@ MOVES: Final = (
 )
 """Variables that move a file, an endpoint, a proxy or a program of freshkey itself, whatever the provider."""
 
-_IN_PROJECT: Final = (*HOMES, "PATH", "XDG_CONFIG_DIRS", "XDG_DATA_DIRS", *LOADERS)
+_IN_PROJECT: Final = (*HOMES, "PATH", *FOLDERS, *LOADERS, *SYSTEM)
 """Variables that are often set, and only worth a word if they lead into the current project.
 
 Some run code in this process before freshkey can refuse it.
@@ -82,7 +82,7 @@ def _is_usual_bus(address: str) -> bool:
 def _moved(name: str, value: str) -> Moved:
     if value.lower() in {"true", "false"}:  # such as AWS_USE_FIPS_ENDPOINT
         return Moved(name=name, value=value, in_project=False)
-    is_url = (
+    is_url = name not in LOADERS and (
         "://" in value or "PROXY" in name.upper() or "ENDPOINT" in name or name.endswith(("_URL", "_HOST", "_ROOT"))
     )
     if is_url:

@@ -40,16 +40,37 @@ HOMES: Final[Mapping[str, tuple[str, ...]]] = (
 )
 """Variables in which programs look up the user's home directory or one in it, each with its usual place there."""
 
-_FOLDERS: Final = ("XDG_DATA_HOME", "XDG_DATA_DIRS", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")
-"""Variables that name where desktop programs look up what to start."""
+FOLDERS: Final = (
+    *("XDG_DATA_HOME", "XDG_DATA_DIRS", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
+    *(
+        (
+            *("ALLUSERSPROFILE", "PROGRAMDATA", "PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432"),
+            *("COMMONPROGRAMFILES", "COMMONPROGRAMFILES(X86)", "COMMONPROGRAMW6432"),
+        )
+        if sys.platform == "win32"
+        else ()
+    ),
+)
+"""Variables that name folders in which programs look up what to start, or settings that do, such as OpenSSH's."""
 
 LOADERS: Final = (
     *("BASH_ENV", "ENV", "ZDOTDIR", "LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "GCONV_PATH", "NODE_OPTIONS"),
     *("DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "NODE_PATH", "JAVA_TOOL_OPTIONS"),
     *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_SITEPACKAGES"),
     *("PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"),
+    *("DOTNET_ADDITIONAL_DEPS", "DOTNET_ROOT", "DOTNET_SHARED_STORE", "DOTNET_STARTUP_HOOKS"),
+    # https://learn.microsoft.com/dotnet/core/runtime-config/debugging-profiling; the second prefix is that of .NET 11
+    *(f"{a}_PROFILER_PATH{b}" for a in ("CORECLR", "DOTNET") for b in ("", "_32", "_64", "_ARM32", "_ARM64")),
+    *(
+        ("PSMODULEPATH", "COR_PROFILER_PATH", "COR_PROFILER_PATH_32", "COR_PROFILER_PATH_64")
+        if sys.platform == "win32"
+        else ("PSModulePath",)
+    ),
 )
 """Variables from which the loader, shells and interpreters take code to run in any program that they start."""
+
+SYSTEM: Final = ("COMSPEC", "SYSTEMDRIVE", "SYSTEMROOT", "WINDIR") if sys.platform == "win32" else ()
+"""Variables by which programs find the shell and the libraries of the system itself, where they go by a variable."""
 
 _BETWEEN: Final = re.compile(r"(?:[\s=,;]|:(?![\\/]))+" if sys.platform == "win32" else r"[\s=,:;]+")
 _ABSOLUTE: Final = re.compile(r"(?:\b[A-Za-z]:)?[\\/]" if sys.platform == "win32" else "/")
@@ -129,9 +150,9 @@ def _status(path: Path) -> os.stat_result | None:
 def without_project_path(environ: Mapping[str, str], directory: Path | None = None) -> dict[str, str]:
     """Return variables that lead to no program of the current project, for a program to look up or start.
 
-    ``PATH`` loses its entries that are relative, empty, or in the project, and so do the variables in which a desktop
-    names the folders of its applications; those that have nothing else are left out, as are those of `LOADERS` that
-    lead into the project. A home directory in the project is replaced by that of the system.
+    ``PATH`` loses its entries that are relative, empty, or in the project, and so do `FOLDERS`; those that have nothing
+    else are left out, as are those of `LOADERS` that lead into the project. A home directory in the project is replaced
+    by that of the system, and those of `SYSTEM` get their values from there, wherever they lead.
 
     Args:
         environ: The variables.
@@ -142,14 +163,24 @@ def without_project_path(environ: Mapping[str, str], directory: Path | None = No
         for name, value in environ.items()
         if variable_name(name) not in LOADERS or not leads_into_project(value, directory)
     }
-    for name in [one for one in kept if variable_name(one) in {"PATH", *_FOLDERS}]:
+    for name in [one for one in kept if variable_name(one) in {"PATH", *FOLDERS}]:
         entries = path_entries(kept.pop(name))
         if own := [one for one in entries if os.path.isabs(one) and project_of(one, directory) is None]:  # noqa: PTH117
             kept[name] = os.pathsep.join(own)
         elif variable_name(name) == "PATH":
             kept[name] = os.devnull  # an empty one means the working directory, and a missing one the default
     _leave_project_homes(kept, directory)
-    return kept
+    system = system_variables()
+    return {name: system.get(variable_name(name), value) for name, value in kept.items()}
+
+
+def system_variables() -> dict[str, str]:
+    """Return those of `SYSTEM` with the values that the system itself says."""
+    if sys.platform == "win32":
+        from freshkey._files import windows_system
+
+        return windows_system.system_variables()
+    return {}
 
 
 def _leave_project_homes(environ: dict[str, str], directory: Path | None) -> None:

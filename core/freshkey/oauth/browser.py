@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
-from freshkey._commands.environ import browser_environment
+from freshkey._commands.environ import browser_environment, for_start, uniform
 from freshkey._commands.process import find_own_program, home_directory
 from freshkey._http.url import LOOPBACK, MAX_URL
 from freshkey.errors import ConfigurationError
@@ -112,7 +112,7 @@ def _run(command: list[str], environ: Mapping[str, str]) -> bool:
     try:
         process = subprocess.Popen(  # noqa: S603  an argument list, no shell; the URL was checked
             command,
-            env=environment,
+            env=for_start(uniform(environment)),
             cwd=home_directory(),  # as other commands: the working directory may be a hostile checkout
             stdin=subprocess.DEVNULL,
             stdout=_errors(),

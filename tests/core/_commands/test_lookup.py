@@ -87,6 +87,16 @@ def test_program_in_the_working_directory_is_not_run_before_those_on_path(
 
 
 @on_windows
+@proves("TRU-13")
+def test_shell_of_a_helper_is_the_system_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    evil = str(tmp_path / "evil.exe")
+    environ = {"PATH": os.environ["PATH"], "ComSpec": evil, "SystemRoot": str(tmp_path), "windir": str(tmp_path)}
+    code = "import subprocess; print(subprocess.check_output('echo fine', shell=True, text=True).strip())"
+    assert run_helper([sys.executable, "-I", "-c", code], environ=environ) == Secret("fine\r\n")
+
+
+@on_windows
 def test_variables_are_found_however_they_are_written(tmp_path: Path) -> None:
     tool = runnable(tmp_path / "tool", "")
     assert same(find_program("tool", {"Path": str(tmp_path)}), tool)

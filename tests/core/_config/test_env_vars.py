@@ -34,6 +34,13 @@ def test_variable_that_loads_code_of_the_project_is_named(root: Path, name: str)
     assert [(one.name, one.in_project) for one in moved([], {name: str(root / "ca")})] == [(name, True)]
 
 
+def test_variable_that_loads_code_by_a_url_is_named(root: Path) -> None:
+    """TRU-13: as Node.js takes modules."""
+    (root / "x.mjs").touch()
+    (one,) = moved([], {"NODE_OPTIONS": f"--import={(root / 'x.mjs').as_uri()}"})
+    assert one.in_project
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no D-Bus")
 def test_variables_that_every_desktop_sets_are_not_named() -> None:
     usual = {"XDG_DATA_DIRS": "/usr/share:/usr/local/share", "PYTHONPATH": "/usr/lib", "LD_PRELOAD": "/l.so"}
@@ -76,3 +83,12 @@ def test_home_of_windows_is_not_named_where_it_usually_is(root: Path) -> None:
     assert moved([], usual) == ()
     (one,) = moved([], {"WIN_PD_OVERRIDE_LOCAL_APPDATA": "C:\\windows"})
     assert (one.value, one.in_project) == ("C:\\windows", False)
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows has these variables")
+@pytest.mark.parametrize("name", ["ComSpec", "SystemRoot", "windir", "ProgramData", "PSModulePath"])
+def test_variable_of_windows_that_leads_into_the_project_is_named(root: Path, name: str) -> None:
+    """TRU-13: for helpers it is set right, but not for what starts freshkey."""
+    assert moved([], {name: os.environ.get(name, "C:\\windows")}) == ()
+    (one,) = moved([], {name: str(root / "ca")})
+    assert (one.name, one.in_project) == (name.upper(), True)

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from freshkey._files import project_place
-from freshkey._files.project_place import LOADERS, MARKERS, leads_into_project, project_of, without_project_path
+from freshkey._files import project_place, variable_paths
+from freshkey._files.project_place import (
+    FOLDERS,
+    LOADERS,
+    MARKERS,
+    leads_into_project,
+    project_of,
+    without_project_path,
+)
 from second_user import SecondUser
 
 
@@ -152,13 +159,31 @@ def test_path_without_what_the_project_brings(project: Path) -> None:
     assert without_project_path({"A": "b"}) == {"A": "b"}
 
 
+def test_entries_of_path_in_quotation_marks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: cmd.exe takes the marks off, while programs that are started may not."""
+    monkeypatch.setattr(variable_paths, "_MARK", '"')
+    own, inside = str(project.parent / "my tools"), str(project / "bin")
+    path = os.pathsep.join([f'"{own}"', f'"{inside}"', '"bin"', '""'])
+    assert without_project_path({"PATH": path}, project) == {"PATH": own}
+
+
+def test_where_the_system_is_only_the_system_says(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: what ``COMSPEC`` names is run by every program that runs a line of a shell."""
+    monkeypatch.setattr(project_place, "system_variables", lambda: {"COMSPEC": "/system/cmd.exe", "WINDIR": "/system"})
+    for value in (str(project / "x.exe"), "x.exe", "/elsewhere"):
+        assert without_project_path({"COMSPEC": value, "A": value}, project) == {
+            "COMSPEC": "/system/cmd.exe",
+            "A": value,
+        }
+
+
 def test_no_variable_of_a_child_leads_to_programs_of_the_project(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TRU-13: a desktop looks up applications, and shells and interpreters load code, from variables."""
     monkeypatch.setattr(project_place, "_system_home", lambda: tmp_path)
     inside, share = str(project / "x"), str(tmp_path / "share")
-    environ = dict.fromkeys(("XDG_DATA_HOME", "XDG_CONFIG_HOME", *LOADERS), inside)
+    environ = dict.fromkeys((*FOLDERS, *LOADERS), inside)
     dirs = os.pathsep.join([share, inside])
     environ |= {"XDG_DATA_DIRS": dirs, "XDG_CONFIG_DIRS": inside, "HOME": inside, "A": inside}
     kept = without_project_path(environ, project)
@@ -278,3 +303,29 @@ def test_home_directory_in_two_variables(project: Path, tmp_path: Path) -> None:
     for home, kept in ((project / "x", False), (tmp_path / "me", True)):
         environ = {"HomeDrive": home.drive, "HOMEPATH": str(home)[2:]}
         assert without_project_path(environ, project) == (environ if kept else {})
+
+
+@only_windows
+def test_folders_of_windows_itself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRU-13: whatever the variables say."""
+    windows = Path(os.environ["SYSTEMROOT"])
+    names = ("ComSpec", "SystemDrive", "SystemRoot", "windir")
+    usual = {name: os.environ[name].lower() for name in names}
+    for name in names:
+        monkeypatch.setenv(name, str(project / "x"))
+    found = without_project_path(dict.fromkeys(names, str(project / "x")), project)
+    assert {name: value.lower() for name, value in found.items()} == usual
+    for system in (windows, windows / "System32"):
+        assert project_of(system / "cmd.exe", system) is None
+        assert without_project_path({"PATH": str(system)}, system) == {"PATH": str(system)}
+    below = windows / "Temp" / "unpacked"  # where everyone can write
+    assert project_of(below / "tool", below) == below
+
+
+@only_windows
+def test_folder_of_programs_has_words_that_a_project_may_have(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "Files").mkdir()
+    monkeypatch.chdir(project)
+    usual = {"ProgramFiles": "C:\\Program Files", "ProgramData": "C:\\ProgramData"}
+    assert without_project_path(usual) == usual
+    assert without_project_path({"PROGRAMDATA": str(project / "data")}) == {}

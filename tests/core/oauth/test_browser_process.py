@@ -144,6 +144,16 @@ def test_a_script_of_the_project_is_not_started(browsers: Browsers, tmp_path: Pa
     assert not (tmp_path / "checkout" / "seen").exists()
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows looks up programs in the working directory")
+@proves("FLO-8")
+def test_a_browser_looks_up_programs_where_the_system_has_them(browsers: Browsers, tmp_path: Path) -> None:
+    environ = browsers.environ(browsers.entry(), ComSpec=str(tmp_path / "evil.exe"))
+    assert browser.open_browser(URL, environ=environ) is True
+    seen = browsers.seen()["environ"]
+    assert seen["NODEFAULTCURRENTDIRECTORYINEXEPATH"] == "1"
+    assert seen["COMSPEC"].lower().endswith("\\system32\\cmd.exe")
+
+
 @pytest.mark.skipif(sys.platform != "win32", reason="only Windows opens URLs itself")
 @pytest.mark.parametrize("works", [True, False])
 def test_windows_opens_the_url_itself_and_outside_the_project(
