@@ -23,10 +23,14 @@ MAX_COMMAND: Final = 8191
 _PLAIN: Final = re.compile(r"[\w#$*+\-./:?@\\]*[\w#$*+\-./:?@]", re.ASCII)
 """What needs no quotation marks: no other character of ASCII, and no backslash before the closing one."""
 
+_HARMLESS: Final = re.compile(r"[\w#$*+\-./:?@\\=,]+", re.ASCII)
+"""An argument of which cmd.exe runs nothing: it only separates, as it does for who types it."""
+
+_PLAIN_PATH: Final = re.compile(r"(?:\w:|\\)\\[\w #$+\-.@()~\\]*")
+"""A path that cmd.exe takes as it is, with or without quotation marks around it."""
+
 _PERCENT: Final = "%%cd:~,%"
 """A percent sign, to cmd.exe: one that begins no variable, and a part without length of ``cd``."""
-
-_MAX_PATH: Final = 260
 
 
 def is_batch_file(program: str) -> bool:
@@ -38,7 +42,7 @@ def is_batch_file(program: str) -> bool:
 
 
 def batch_command(program: str, arguments: Sequence[str]) -> str:
-    """Return the command line, for `command_interpreter`, that runs a batch file.
+    """Return the command line, for the system's cmd.exe, that runs a batch file.
 
     Args:
         program: The absolute path of the batch file.
@@ -68,13 +72,34 @@ def _quoted(argument: str) -> str:
     return '"' + re.sub(r"(\\+)\Z", r"\1\1", text) + '"'
 
 
-if sys.platform == "win32":
+def refuse_quoting(program: str, arguments: Sequence[str]) -> None:
+    """Refuse a batch file, or arguments of one, that could not be run safely without `batch_command`.
 
-    def command_interpreter() -> str:
-        """Return the absolute path of cmd.exe; variables do not count, because a project may set them."""
-        import ctypes
+    For who starts programs by `subprocess` with a list of words: that quotes them for programs, not for cmd.exe.
 
-        folder = ctypes.create_unicode_buffer(_MAX_PATH)
-        if not ctypes.windll.kernel32.GetSystemDirectoryW(folder, _MAX_PATH):
-            raise ctypes.WinError()
-        return f"{folder.value}\\cmd.exe"
+    Raises:
+        ConfigurationError: cmd.exe could run a part of them.
+    """
+    if not all(map(_HARMLESS.fullmatch, arguments)) or not _PLAIN_PATH.fullmatch(program):
+        raise ConfigurationError(
+            f"the batch file {quoted(PureWindowsPath(program).name)} was not run: Windows could run a part of its path "
+            "or arguments as a command",
+            hint="Name the program that it starts, or a batch file in a plain path that needs no such arguments",
+            code="invalid-command",
+        )
+
+
+def startable(words: Sequence[str]) -> tuple[Sequence[str] | str, str]:
+    """Return the arguments and the executable with which `subprocess` starts a program.
+
+    Args:
+        words: The absolute path of the program, and its arguments.
+
+    Raises:
+        ConfigurationError: It is a batch file, which cannot be given these arguments.
+    """
+    if sys.platform == "win32" and is_batch_file(words[0]):
+        from freshkey._files.windows_system import system_directory
+
+        return batch_command(words[0], words[1:]), f"{system_directory()}\\cmd.exe"
+    return words, words[0]

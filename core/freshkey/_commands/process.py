@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
+from freshkey._commands.batch_file import is_batch_file, refuse_quoting
 from freshkey._commands.environ import child_environment, for_start, uniform, with_safe_path
 from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
 from freshkey._commands.named_files import TooManyPartsError, named_files, named_paths, parts_of
@@ -69,7 +70,7 @@ class Run:
         import subprocess
 
         directory = directory or home_directory()
-        program = checked_program(argv, environ, directory)
+        program = _usable_program(argv, environ, directory)
         # What it starts by name is no program of the project, or of another user, either.
         environ = with_safe_path(without_project_path(child_environment(uniform(environ))))
         self.name = PurePath(program).name
@@ -281,9 +282,16 @@ def checked_program(argv: Sequence[str], environ: Mapping[str, str] = os.environ
 
     Raises:
         ConfigurationError: The program is missing, is given by a relative path, or can be changed by another user, as
-            can its interpreter or the script that a shell or another interpreter would run.
+            can its interpreter or the script that a shell or another interpreter would run. On Windows also: it is a
+            batch file, and only freshkey itself could pass it these arguments.
     """
-    directory = directory or Path.cwd()
+    program = _usable_program(argv, environ, directory or Path.cwd())
+    if sys.platform == "win32" and is_batch_file(program):
+        refuse_quoting(program, argv[1:])
+    return program
+
+
+def _usable_program(argv: Sequence[str], environ: Mapping[str, str], directory: Path) -> str:
     if not is_command(argv):
         raise ConfigurationError("a command must be a list: a program and its arguments", code="invalid-command")
     name = PurePath(argv[0]).name

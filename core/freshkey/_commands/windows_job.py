@@ -16,7 +16,7 @@ if sys.platform == "win32":
     from pathlib import Path
     from typing import Any, Final
 
-    from freshkey._commands.batch_file import batch_command, command_interpreter, is_batch_file
+    from freshkey._commands.batch_file import startable
 
     _CREATE_SUSPENDED: Final = 0x4
     _KILL_ON_JOB_CLOSE: Final = 0x2000
@@ -107,16 +107,16 @@ if sys.platform == "win32":
         limits: int, words: Sequence[str], how: Mapping[str, Any], flags: int = 0
     ) -> tuple[int, subprocess.Popen[bytes]]:
         """Start a program in a new job; return the job and the process."""
-        program, *arguments = words
-        batch = is_batch_file(program)
+        arguments, executable = startable(words)
+        process: subprocess.Popen[bytes] | None = None
         job: int | None = _kernel.CreateJobObjectW(None, None)
         if not job:
             raise ctypes.WinError(ctypes.get_last_error())
         try:
             _limit(job, limits)
-            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603  from the user's configuration or command line
-                batch_command(program, arguments) if batch else words,
-                executable=command_interpreter() if batch else program,
+            process = subprocess.Popen(  # noqa: S603  from the user's configuration or command line
+                arguments,
+                executable=executable,
                 # Suspended, it can start nothing before it is in the job.
                 creationflags=flags | _CREATE_SUSPENDED,
                 **how,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from typing import Any, Final
 
 from google.auth import pluggable
@@ -38,7 +39,8 @@ class ProgramCredentials(pluggable.Credentials):
         """Return what the program prints.
 
         Raises:
-            ConfigurationError: The program is missing, or another user can change it.
+            ConfigurationError: The program is missing, another user can change it, or it is a batch file whose
+                arguments google-auth cannot pass.
             LoginRequired: The program says that it has no identity token.
         """
         argv = of_google(self._command)
@@ -58,6 +60,8 @@ class ProgramCredentials(pluggable.Credentials):
     def _inject_env_variables(self, env: dict[str, str]) -> None:
         super()._inject_env_variables(env)  # type: ignore[no-untyped-call]
         kept = without_project_path(child_environment(env))
+        if sys.platform == "win32":  # the working directory, which may be a checkout, is the program's, too
+            kept["NoDefaultCurrentDirectoryInExePath"] = "1"
         env.clear()
         env.update(kept)
 

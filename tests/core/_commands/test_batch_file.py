@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from freshkey._commands.batch_file import MAX_COMMAND, batch_command, is_batch_file
+from freshkey._commands.batch_file import MAX_COMMAND, batch_command, is_batch_file, refuse_quoting, startable
 from freshkey._commands.helper import run_helper
 from freshkey.errors import ConfigurationError
 from raises_code import raises_code
@@ -50,6 +51,36 @@ def test_argument_that_cmd_would_cut_off_is_refused(argument: str) -> None:
         batch_command(SCRIPT, ["canary-71d0a3", argument])
     assert "the batch file 'tool.cmd' cannot be given its arguments" in caught.value.message
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("argument", ["", "a b", "&calc", "%PATH%", "a^b", 'a"b', "a;b", "é", "a\nb"])
+def test_argument_that_others_would_have_to_quote_is_refused(argument: str) -> None:
+    """What starts programs by a list of words quotes for programs: cmd.exe would run ``calc``."""
+    refuse_quoting(SCRIPT, ["plain-1.0/x:y_z@#$*+?", "C:\\folder\\", "--for=me,you"])
+    with raises_code(ConfigurationError, "invalid-command") as caught:
+        refuse_quoting(SCRIPT, ["plain", "canary-71d0a3", argument])
+    assert "the batch file 'tool.cmd' was not run" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["a&calc", "%OS%", "a^b", "a;b", "a,b", "a=b", "a!b"])
+def test_path_of_a_batch_file_that_cmd_would_not_take_as_it_is_is_refused(folder: str) -> None:
+    for plain in (r"C:\Program Files (x86)\tool.cmd", r"\\server\share\tool.cmd", r"C:\PROGRA~1\Jörg\tool.bat"):
+        refuse_quoting(plain, [])
+    with raises_code(ConfigurationError, "invalid-command"):
+        refuse_quoting(rf"C:\{folder}\tool.cmd", [])
+
+
+def test_other_programs_are_started_by_their_words() -> None:
+    assert startable(["/bin/tool", "&x"]) == (["/bin/tool", "&x"], "/bin/tool")
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="other systems start them as any file")
+def test_batch_file_is_started_by_the_system_s_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = Path(os.environ["SYSTEMROOT"], "System32", "cmd.exe")
+    monkeypatch.setenv("COMSPEC", r"C:\evil.exe")
+    arguments, executable = startable([SCRIPT, "&x"])
+    assert (arguments, Path(executable)) == (f'{BEGIN} "&x""', system)
 
 
 def test_batch_files_are_known_by_their_extension() -> None:

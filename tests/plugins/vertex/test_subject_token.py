@@ -195,6 +195,31 @@ def test_program_in_the_working_directory_is_not_run_on_windows(
     assert not (tmp_path / "checkout-ran").exists()
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only Windows runs batch files by cmd.exe")
+@pytest.mark.parametrize(("argument", "runs"), [("--for=me", True), ("x&echo.>ran", False), ("a b", False)])
+def test_batch_file_whose_arguments_would_need_quoting_is_not_run(
+    federated: Federated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, *, runs: bool
+) -> None:
+    """TRU-9: google-auth quotes as for programs, so that cmd.exe would run a part of an argument."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES", "1")
+    seen = tmp_path / "seen"
+    told = "os.environ['NoDefaultCurrentDirectoryInExePath'] + sys.argv[1]"
+    script = f"import os, pathlib, sys\npathlib.Path({str(seen)!r}).write_text({told})\n"
+    script += f"print({json.dumps({'version': 1, **PRINTED})!r})"
+    command = command_line(written_program(tmp_path / "script", script))
+    (tmp_path / "program.cmd").write_text(f"@{command} %*\n", "utf-8")
+    source = {"executable": {"command": command_line([str(tmp_path / "program.cmd"), argument])}}
+    if runs:
+        federated(source)
+        assert seen.read_text() == f"1{argument}"
+    else:
+        with raises_code(ConfigurationError, "invalid-command"):
+            federated(source)
+        assert not seen.exists()
+        assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing on Windows")
 @pytest.mark.parametrize("command", ["{program}", "sh {program}", "../{name}"])
 def test_program_that_another_user_can_replace_is_not_run(
