@@ -54,6 +54,9 @@ if sys.platform == "win32":
     # There is no documented function for a process whose thread's handle is gone; debuggers and psutil call this one.
     _resume = ctypes.WinDLL("ntdll").NtResumeProcess
     _resume.argtypes = (wintypes.HANDLE,)
+    _error_of = ctypes.WinDLL("ntdll").RtlNtStatusToDosError
+    _error_of.argtypes = (wintypes.LONG,)
+    _error_of.restype = wintypes.ULONG
 
     class Job:
         """A started program and everything that it starts. See `freshkey._commands.session.start_session`.
@@ -123,17 +126,19 @@ if sys.platform == "win32":
             )
             _let_run(job, process)
         except BaseException:
+            if process is not None:  # suspended outside of the job, it would stay forever
+                process.kill()
+                process.wait()
             _kernel.CloseHandle(job)
             raise
         return job, process
 
     def _let_run(job: int, process: subprocess.Popen[bytes]) -> None:
         handle = int(process._handle)  # type: ignore[attr-defined]  # noqa: SLF001  by ID it could be another
-        if not _kernel.AssignProcessToJobObject(job, handle) or _resume(handle):
-            error = ctypes.WinError(ctypes.get_last_error())
-            process.kill()
-            process.wait()
-            raise error
+        if not _kernel.AssignProcessToJobObject(job, handle):
+            raise ctypes.WinError(ctypes.get_last_error())
+        if status := _resume(handle):  # an NTSTATUS; functions of ntdll set no last error
+            raise ctypes.WinError(_error_of(status))
 
     def _limit(job: int, flags: int) -> None:
         limits = _Limits(flags=flags)

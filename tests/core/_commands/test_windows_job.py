@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from freshkey._commands import external_login
 from freshkey._commands.command import Command
 from freshkey._commands.external_login import run_login_command
 from freshkey._commands.helper import helper_environment, run_helper
-from freshkey.errors import TransientError
+from freshkey.errors import ConfigurationError, TransientError
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
@@ -91,12 +92,32 @@ def test_helper_ends_when_this_process_is_killed(tmp_path: Path) -> None:
     wait_until_ended(child)
 
 
-def test_helper_that_cannot_join_its_job_is_not_left_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helper_that_cannot_be_resumed_is_not_left_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the function returns is a status of the kernel, such as STATUS_ACCESS_DENIED; it sets no error code."""
     from freshkey._commands import windows_job
 
-    monkeypatch.setattr(windows_job, "_resume", lambda handle: 1)
-    with leaving_nothing(), pytest.raises(Exception, match="cannot run the program"):
+    monkeypatch.setattr(windows_job, "_resume", lambda handle: 0xC0000022 - 2**32)
+    with leaving_nothing(), raises_code(ConfigurationError, "command-not-runnable") as caught:
         run_helper(python("print('key')"))
+    denied = ctypes.WinError(5).strerror  # type: ignore[attr-defined,unused-ignore]
+    assert caught.value.message.endswith(f": {denied}")
+
+
+@proves("TRU-4", "FAULT-58")
+def test_helper_that_a_signal_catches_before_its_job_is_not_left_suspended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stay forever, with its environment: closing the job ends only what is in it."""
+    from freshkey._commands import windows_job
+
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupt(job: int, process: subprocess.Popen[bytes]) -> None:
+        started.append(process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(windows_job, "_let_run", interrupt)
+    with leaving_nothing(), pytest.raises(KeyboardInterrupt):
+        run_helper(python("print('key')"))
+    assert started[0].poll() is not None
 
 
 def test_browser_that_a_sign_in_started_is_left_running(tmp_path: Path) -> None:
