@@ -42,7 +42,7 @@ _EXPANDED: Final = re.compile(r"[$`*?\[{\\'\"(]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])
 """What a shell expands, what quotes or computes in any language, and the way up from any directory."""
 
 _EXPANDED_ON_WINDOWS: Final = re.compile(
-    r"[$`*?\[{'\"(%^!]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])|(?<=.)\\(?![\w.@-]|\Z)|\\\\|(?<!:)//", re.DOTALL
+    r"[$`*?\[{'\"(%^!]|(?<!\w)~|(?<![\w.])\.\.(?![\w.])|(?<=.)\\(?![\w.@-]|\Z)|\\\\|(?<![:/])//|////", re.DOTALL
 )
 """The same with what cmd.exe expands and quotes by. A backslash separates names; two, or one before another character,
 may be code for a shell that came from elsewhere, or lead through the network to this computer."""
