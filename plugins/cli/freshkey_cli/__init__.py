@@ -69,6 +69,7 @@ def _run(words: Sequence[str], out: Output, keeper_factory: KeeperFactory | None
     try:
         parsed = parse(words)
     except SystemExit as printed:
+        out.finish()
         return int(printed.code or exits.OK)
     if rivals := commands.rivals_of(parsed.name):
         # Freshkey's own command runs all the same: otherwise any package could stop it.

@@ -97,6 +97,11 @@ class Output:
             return
         self.result(value, _aligned([header, *cleaned]))
 
+    def finish(self) -> None:
+        """Flush what was printed without this class, such as a help text; raises what `result` raises."""
+        with self._writing():
+            pass
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Write a result and flush it: a failure must show up here, where it is handled, and not at interpreter exit.
