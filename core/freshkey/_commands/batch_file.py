@@ -26,7 +26,7 @@ _PLAIN: Final = re.compile(r"[\w#$*+\-./:?@\\]*[\w#$*+\-./:?@]", re.ASCII)
 _HARMLESS: Final = re.compile(r"[\w#$*+\-./:?@\\=,]+", re.ASCII)
 """An argument of which cmd.exe runs nothing: it only separates, as it does for who types it."""
 
-_PLAIN_PATH: Final = re.compile(r"(?:\w:|\\)\\[\w #$+\-.@()~\\]*")
+_PLAIN_PATH: Final = re.compile(r"(?:\w:|\\)\\[\w #$+\-.@()~'\[\]{}\\]*")
 """A path that cmd.exe takes as it is, with or without quotation marks around it."""
 
 _PERCENT: Final = "%%cd:~,%"

@@ -48,7 +48,7 @@ _EXPANDED_ON_WINDOWS: Final = re.compile(
 may be code for a shell that came from elsewhere, or lead through the network to this computer."""
 
 _LOCAL: Final = re.compile(r"\\\\[?.]\\[A-Za-z]:\\")
-"""How Windows also writes the path of a local drive."""
+"""How Windows also writes the path of a local drive, which ``..`` may leave again."""
 
 _RELATIVE: Final = re.compile(r"(?<!\.)\.{1,2}/")
 _LEAST_CODE: Final = 11
@@ -94,19 +94,28 @@ def parts_of(words: Sequence[str]) -> set[str]:
     return parts
 
 
-def named_files(words: Sequence[str], directory: Path) -> set[Path]:
+def named_files(words: Sequence[str], directory: Path, *, elsewhere: bool = True) -> set[Path]:
     """Return the existing files and directories that words name, with paths relative to `directory`.
 
     The name of a file may lack its suffix, because interpreters add one. A directory is left out if only a part of a
     word names it and it is `directory` itself or one above it: ``.`` in ``jq .`` is not a path. A link counts even if
     it is dangling: its target can appear later.
 
+    Args:
+        words: The words of a command.
+        directory: What their relative paths are relative to.
+        elsewhere: Whether to look also where `is_on_another_computer` is true.
+
     Raises:
         TooManyPartsError: They have too many parts.
     """
-    found = {file for word in words if word and _exists(file := directory / word, directory)}
+    whole, parts = {directory / word for word in words if word}, named_paths(words, directory)
+    if not elsewhere:
+        whole = {path for path in whole if not is_on_another_computer(path, directory)}
+        parts = {path for path in parts if not is_on_another_computer(path, directory)}
+    found = set(filter(_exists, whole))
     folders: dict[Path, dict[str, list[Path]]] = {}
-    files = {file for path in named_paths(words, directory) for file in _at(path, directory, folders)}
+    files = {file for path in parts for file in _at(path, folders)}
     return found | {file for file in files if not _holds(file, directory)}
 
 
@@ -125,15 +134,13 @@ def is_on_another_computer(path: PurePath, directory: PurePath) -> bool:
     The connection may send it what proves the user's password. A URL is such a path, too: ``//host/file``.
     """
     text = str(path)
-    there = text.startswith("\\\\") and not _LOCAL.match(text)
+    there = text.startswith("\\\\") and (not _LOCAL.match(text) or ".." in path.parts)
     return there and path.drive.casefold() != directory.drive.casefold()
 
 
-def _at(path: Path, directory: Path, folders: dict[Path, dict[str, list[Path]]]) -> Iterator[Path]:
+def _at(path: Path, folders: dict[Path, dict[str, list[Path]]]) -> Iterator[Path]:
     """Yield a path if it exists, and the files that have the same name with a suffix; lists each directory once."""
-    if is_on_another_computer(path, directory):
-        return
-    if _exists(path, directory):
+    if _exists(path):
         yield path
     if path.parent not in folders:
         listed = folders[path.parent] = {}
@@ -192,9 +199,7 @@ def _candidates(part: str, directory: Path) -> list[str]:
     return candidates
 
 
-def _exists(path: Path, directory: Path) -> bool:
-    if is_on_another_computer(path, directory):
-        return False
+def _exists(path: Path) -> bool:
     # What is too long, or otherwise not a valid path, does not name a file.
     with suppress(OSError, ValueError, RuntimeError):
         path.lstat()

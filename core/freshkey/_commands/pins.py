@@ -84,7 +84,7 @@ def _whole_digest(directory: Path) -> str:
 
 def _new(words: Sequence[str], directory: Path, pins: Collection[Path]) -> list[Path]:
     try:
-        named = named_files(words, directory)
+        named = named_files(words, directory, elsewhere=False)
     except TooManyPartsError:
         raise too_long() from None
     return sorted(file for file in named - set(pins) if _counts(file, directory))

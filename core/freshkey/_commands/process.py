@@ -287,6 +287,7 @@ def checked_program(argv: Sequence[str], environ: Mapping[str, str] = os.environ
     """
     program = _usable_program(argv, environ, directory or Path.cwd())
     if sys.platform == "win32" and is_batch_file(program):
+        program = os.path.normpath(program)  # with backslashes, as cmd.exe has paths
         refuse_quoting(program, argv[1:])
     return program
 

@@ -52,9 +52,9 @@ def private_folder(folder: Path) -> Path | None:
     Only a new file tells: what such a program starts has the same view of AppData without the package's identity (issue
     41665 of openai/codex), and an existing file or folder may be one that all programs share.
     """
-    if not (folder.parent / "Local" / "Packages").is_dir():
-        return None  # the folder of all packages
     try:
+        if not (folder.parent / "Local" / "Packages").is_dir():
+            return None  # the folder of all packages
         found = _real_place(folder)
     except OSError:
         return None
@@ -77,10 +77,10 @@ def kept_for_all(directory: Path) -> bool:
 def is_common(directory: Path, appdata: Path) -> bool:
     """Return whether what is created in a directory does not end up in a package's folder that it is not part of."""
     packages = appdata / "Local" / "Packages"
-    if not directory.is_relative_to(appdata) or directory.is_relative_to(packages) or not packages.is_dir():
+    if not directory.is_relative_to(appdata) or directory.is_relative_to(packages):
         return True
     try:
-        return not _real_place(directory).is_relative_to(packages.resolve())
+        return not packages.is_dir() or not _real_place(directory).is_relative_to(packages.resolve())
     except OSError:
         return True
 

@@ -58,7 +58,10 @@ LOADERS: Final = (
     *("DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH", "NODE_PATH", "JAVA_TOOL_OPTIONS"),
     *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE", "CLOUDSDK_PYTHON", "CLOUDSDK_PYTHON_SITEPACKAGES"),
     *("PERL5LIB", "PERL5OPT", "RUBYLIB", "RUBYOPT", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES"),
-    *("DOTNET_ADDITIONAL_DEPS", "DOTNET_ROOT", "DOTNET_SHARED_STORE", "DOTNET_STARTUP_HOOKS"),
+    *("DOTNET_ADDITIONAL_DEPS", "DOTNET_SHARED_STORE", "DOTNET_STARTUP_HOOKS"),
+    # https://learn.microsoft.com/dotnet/core/tools/dotnet-environment-variables
+    *(f"DOTNET_ROOT{suffix}" for suffix in ("", "(X86)" if sys.platform == "win32" else "(x86)")),
+    *(f"DOTNET_ROOT_{machine}" for machine in ("X64", "X86", "ARM64", "ARM")),
     # https://learn.microsoft.com/dotnet/core/runtime-config/debugging-profiling; the second prefix is that of .NET 11
     *(f"{a}_PROFILER_PATH{b}" for a in ("CORECLR", "DOTNET") for b in ("", "_32", "_64", "_ARM32", "_ARM64")),
     *(

@@ -9,6 +9,7 @@ See docs/decisions.md, "On Windows, a directory is the user's, not its owner's".
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import sys
 from ctypes import wintypes
@@ -48,10 +49,12 @@ def create_directory(path: Path) -> None:
         OSError: It cannot be created, for example because it exists.
         ValueError: The path contains a null character.
     """
-    sid = None if _is_in_profile(path) else windows_home.user_sid()
-    if sid is None:
+    if _is_in_profile(path):
         path.mkdir()
         return
+    sid = windows_home.user_sid()
+    if sid is None:  # what the directory would inherit may let all users in
+        raise PermissionError(errno.EACCES, "the user's ID is not known", str(path))
     if "\0" in str(path):  # where ctypes would end the path
         raise ValueError("embedded null character")
     sys.audit("os.mkdir", str(path), 0o700, -1)
