@@ -97,7 +97,7 @@ class Wine:
             stderr=subprocess.STDOUT,
         ) as process:
             ended, cut_off = threading.Event(), threading.Event()
-            watcher = threading.Thread(target=self._watch, args=[seconds, ended, cut_off])
+            watcher = threading.Thread(target=self._watch, args=[process, seconds, ended, cut_off])
             watcher.start()
             try:
                 if output is None and process.stdin is not None:
@@ -112,11 +112,19 @@ class Wine:
                 watcher.join()
                 process.kill()
 
-    def _watch(self, seconds: float, ended: threading.Event, cut_off: threading.Event) -> None:
-        """End everything if a run takes too long, or if the server crashed, which leaves its clients waiting."""
+    def _watch(
+        self, process: subprocess.Popen[bytes], seconds: float, ended: threading.Event, cut_off: threading.Event
+    ) -> None:
+        """End everything after a run, which may leave others that hold its output open, or if it takes too long.
+
+        Also if the server crashed, which leaves its clients waiting.
+        """
         deadline, missed = time.monotonic() + seconds, 0
         while not ended.wait(_SECONDS_BETWEEN_LOOKS):
             missed = 0 if any(name.startswith("wineserver") for _, name in self._members()) else missed + 1
+            if process.poll() is not None:
+                self.end()
+                return
             if missed > _MISSED_LOOKS or time.monotonic() > deadline:
                 cut_off.set()
                 self.end()
