@@ -10,6 +10,7 @@ Windows cannot fork. There `Forge` gives each command to a process that already 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import json
 import os
 import signal
@@ -255,6 +256,16 @@ def _child(
         _leave(keeper, verb, writing)
         return  # without waiting or closing: the interpreter exits during the renewal
     os.write(writing, json.dumps(_answer(keeper, verb)).encode())
+    _end()
+
+
+def _end() -> None:
+    """End this process, and threads that still work."""
+    if sys.platform == "win32":
+        # ExitProcess of Wine 8 ends the other threads first, and then may wait for ever for a lock that one of them
+        # had: processes that had answered were found waiting for one in their only thread.
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.TerminateProcess(ctypes.c_void_p(-1), 0)
     os._exit(0)
 
 
