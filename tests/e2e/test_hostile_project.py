@@ -332,7 +332,7 @@ else:
 
     def trust(victim: Victim) -> None:
         """Trust the project."""
-        with Typist([*FRESHKEY, "trust", str(victim.project)], victim.environ) as typist:
+        with Typist([sys.executable, "-P", "-m", "freshkey", "trust", str(victim.project)], victim.environ) as typist:
             typist.read_until("[y/N]")
             typist.type("y\n")
             assert typist.end() == 0
