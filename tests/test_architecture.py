@@ -246,7 +246,7 @@ def test_import_reader_finds_imports_in_functions_and_distinguishes_those_for_ty
         ("freshkey.model.credential.Credential", "freshkey.model.credential"),
         ("freshkey._interprocess.lock", "freshkey._interprocess.lock"),
         ("freshkey.hookimpl", "freshkey.hooks"),
-        ("freshkey.plugin.Send", "freshkey._http.messages"),
+        ("freshkey.plugin.Send", "freshkey.model.exchange"),
         ("freshkey.oauth.discover", "freshkey.oauth.metadata"),
         ("freshkey.Keeper", "freshkey.keeper"),
         ("freshkey.__version__", "freshkey"),

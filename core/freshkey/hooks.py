@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from freshkey.model.description import Description, Inspection
     from freshkey.model.interaction import Interaction, Reporter
     from freshkey.model.profile import Profile
+    from freshkey.model.reason import Reason
     from freshkey.model.source import Source
     from freshkey.model.storage import CredentialStore
 
@@ -102,7 +103,7 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 
 
 @hookspec(firstresult=True)
-def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Credential | None:
+def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential | None:
     """Return a newer credential, without involving the user.
 
     Called with the profile's lock held, on a separate thread, before expiry or after a server
@@ -113,6 +114,8 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter) -> Cre
         profile: The profile.
         credential: The credential to renew. Send its `Credential.renewal_secret` at most once per call.
         reporter: Receives progress messages; the user cannot be asked.
+        reason: Why it is renewed. A provider that only extends what it has, such as a lease, must get another
+            credential if this one was rejected (`Reason.REFUSED`).
 
     Returns:
         A new credential. If the server did not return a new refresh token, it contains the old one (RFC 6749,

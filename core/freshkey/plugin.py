@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from freshkey._files.unchangeable import ensure_unchangeable, read_unchangeable
     from freshkey._files.variable_paths import variable_paths
     from freshkey._http.client import DEADLINE, send
-    from freshkey._http.messages import Request, Response, Send, form, json_body, retry_after
+    from freshkey._http.messages import form, json_body, retry_after
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
     from freshkey._http.url import checked_url
     from freshkey._interprocess.exit_hold import ExitHold
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
     from freshkey.hooks import hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
+    from freshkey.model.exchange import BoundSend, Request, Response, Send
     from freshkey.model.identity import Identity
     from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_attended
     from freshkey.model.profile import Profile
+    from freshkey.model.reason import Reason
     from freshkey.model.source import Detected, Source
     from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
     from freshkey.model.unused_settings import changed_settings, unused_settings
@@ -73,7 +75,7 @@ _HOMES: Final = {
     "_files.unchangeable": "ensure_unchangeable read_unchangeable",
     "_files.variable_paths": "variable_paths",
     "_http.client": "DEADLINE send",
-    "_http.messages": "Request Response Send form json_body retry_after",
+    "_http.messages": "form json_body retry_after",
     "_http.tls": "authorities_flaw tls_context tls_failure",
     "_http.url": "checked_url",
     "_interprocess.exit_hold": "ExitHold",
@@ -89,9 +91,11 @@ _HOMES: Final = {
     "hooks": "hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
+    "model.exchange": "BoundSend Request Response Send",
     "model.identity": "Identity",
     "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
     "model.profile": "Profile",
+    "model.reason": "Reason",
     "model.source": "Detected Source",
     "model.unused_settings": "changed_settings unused_settings",
     "model.verdict": "ACCEPTED PEEK_SIZE REFUSED Answer Verdict",
@@ -103,19 +107,18 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "ACCEPTED", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
-    "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected", "ExitHold",
-    "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive",
-    "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Record", "Reporter", "Request", "Response",
+    "BoundSend", "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected",
+    "ExitHold", "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive",
+    "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason", "Record", "Reporter", "Request", "Response",
     "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw",
     "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
-    "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name",
-    "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible",
-    "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw",
-    "private_dir", "quoted", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
-    "read_unchangeable", "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send",
-    "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure",
-    "unmarked", "unused_settings", "utc_time", "variable_paths", "without_project_path", "write_private",
-    "wrong_option",
+    "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name", "file_version",
+    "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible", "is_jwt", "is_token",
+    "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
+    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private",
+    "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name", "shown_path",
+    "shown_url", "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time",
+    "variable_paths", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 

@@ -13,7 +13,7 @@ from freshkey import hooks
 HOOKS = {
     "describe": ("profile", "credential"),
     "acquire": ("profile", "source", "interaction"),
-    "refresh": ("profile", "credential", "reporter"),
+    "refresh": ("profile", "credential", "reporter", "reason"),
     "store": ("profile",),
 }
 
@@ -52,4 +52,4 @@ def test_only_marked_functions_are_hooks() -> None:
     made = manager()
     made.register(Plugin())
     assert made.hook.store(profile=None) == "kept"
-    assert made.hook.refresh(profile=None, credential=None, reporter=None) is None
+    assert made.hook.refresh(profile=None, credential=None, reporter=None, reason=None) is None

@@ -18,10 +18,10 @@ import freshkey
 import freshkey_claude_oauth
 from example_provider import token
 from freshkey import Configuration, Keeper
-from freshkey._http.messages import Response
 from freshkey._stores.records.codec import Codec
 from freshkey.errors import FreshkeyError
 from freshkey.model.credential import OAuthToken
+from freshkey.model.exchange import Response
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
 from freshkey_testing import AuthorizationServer, ScriptedUser, assert_no_secret

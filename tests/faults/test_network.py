@@ -27,10 +27,10 @@ from fault_proxy import Fault, FaultProxy, saying
 from freshkey import Configuration, FreshkeyError, Keeper
 from freshkey._http import client as http_client
 from freshkey._http.circuit_breaker import HostPaused
-from freshkey._http.messages import Request
 from freshkey._json import MAX_BODY
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey.events import RenewalFailed, SignedOut
+from freshkey.model.exchange import Request
 from freshkey_testing import ScriptedUser
 from line import Line
 from promises import proves
@@ -460,7 +460,7 @@ def test_many_callers_share_one_failure_of_a_dead_host(line: Line) -> None:
 ASKING = """
 import ctypes, sys
 from freshkey.errors import OutcomeUnknown
-from freshkey._http.messages import Request
+from freshkey.model.exchange import Request
 from freshkey._http.client import send
 
 def ask(path):

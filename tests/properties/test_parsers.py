@@ -13,9 +13,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response, retry_after
+from freshkey._http.messages import retry_after
 from freshkey._json import MAX_BODY, parse_json_object
 from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, ProviderRefused, TransientError
+from freshkey.model.exchange import Response
 from freshkey.oauth import Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.oauth.error_response import read_refusal, refusal_error
 from promises import proves

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Request, Response, form, json_body
+from freshkey._http.messages import form, json_body
 from freshkey.clock import Moment
 from freshkey.model.credential import ApiKey, OAuthToken
+from freshkey.model.exchange import Request, Response
 from freshkey.model.identity import Identity
 from freshkey.model.storage import Record
 from freshkey.oauth import Pkce, TokenAnswer

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProtocolError, ProviderRefused
+from freshkey.model.exchange import Response
 from freshkey.oauth import Server, browser, discover, pages
 from freshkey.oauth.callback import read_callback, read_pasted
 from freshkey.oauth.redirect_request import Wanted, ended, judge

@@ -6,8 +6,8 @@ import traceback
 
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey.errors import FreshkeyError
+from freshkey.model.exchange import Response
 from freshkey.secret import Secret
 from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_bedrock.sso.session import Registration, SsoSession

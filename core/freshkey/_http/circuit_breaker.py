@@ -29,9 +29,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from freshkey._http.messages import Response, retry_after
+from freshkey._http.messages import retry_after
 from freshkey.clock import utc_time
 from freshkey.errors import FreshkeyError, OutcomeUnknown, TransientError
+from freshkey.model.exchange import Response
 
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from attrs import define, field
 
 from freshkey._http import content_coding
 from freshkey._http.json_object import has_token, is_before_an_answer, is_page, read_object
-from freshkey._http.messages import Response
 from freshkey._json import MAX_BODY
 from freshkey.errors import IntermediaryAnswer, ProtocolError, TransientError
+from freshkey.model.exchange import Response
 
 
 _MAX_LOOKS: Final = 50

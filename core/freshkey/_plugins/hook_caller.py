@@ -25,6 +25,7 @@ from freshkey.model.description import Description, Inspection
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
+from freshkey.model.reason import Reason
 from freshkey.model.sign_in_end import carried_over
 from freshkey.model.source import Detected, Source
 from freshkey.model.storage import CredentialStore
@@ -133,9 +134,12 @@ class HookCaller:
             raise self._broken(f"its credential {flaw}", profile, code="plugin-shows-secret")
         return attrs.evolve(credential, source=source.id)
 
-    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
+    def refresh(
+        self, profile: Profile, credential: Credential, reporter: Reporter, reason: Reason = Reason.DUE
+    ) -> Credential:
         """Renew a credential; keep what the provider does not return: the identity, and when the sign-in ends."""
-        newer = carried_over(credential, self._credential("refresh", profile, credential=credential, reporter=reporter))
+        answer = self._credential("refresh", profile, credential=credential, reporter=reporter, reason=reason)
+        newer = carried_over(credential, answer)
         identity = credential.identity if newer.identity == Identity() else newer.identity
         return attrs.evolve(newer, source=credential.source, identity=identity)
 

@@ -37,6 +37,7 @@ from freshkey.events import SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import Interaction, NonInteractive
+from freshkey.model.reason import Reason
 from freshkey.model.source import Source
 
 
@@ -280,8 +281,8 @@ class Rotation:
 
     def _spend_once(self, current: Credential) -> Credential:
         memory, snapshot = self.memory, self._reading.snapshot
-        rejected = self.refused is not None and current.authorizes_like(self.refused)
-        spending = SingleUseRefresh(self.context, current, snapshot, forced=self.by_user, rejected=rejected)
+        reason = self._reason(current)
+        spending = SingleUseRefresh(self.context, current, snapshot, forced=self.by_user, reason=reason)
         spending = evolve(spending, closing=memory.closing, on_retry=memory.note_retry, hold=self._hold)
         try:
             return spending.renew()
@@ -290,10 +291,16 @@ class Rotation:
             self._until_allowed = wait if wait > 0 else math.inf
             raise
 
+    def _reason(self, current: Credential) -> Reason:
+        if self.refused is not None and current.authorizes_like(self.refused):
+            return Reason.REFUSED
+        return Reason.ASKED if self.by_user else Reason.DUE
+
     def _refresh(self, current: Credential) -> Credential:
         context = self.context
         return self._with_retry(
-            lambda: context.hooks.refresh(context.profile, current, context.reporter), current.source
+            lambda: context.hooks.refresh(context.profile, current, context.reporter, self._reason(current)),
+            current.source,
         )
 
     def _acquire(self, source: Source) -> Credential:

@@ -34,6 +34,7 @@ from freshkey.errors import (
     sign_in_command,
 )
 from freshkey.model.credential import Credential
+from freshkey.model.reason import Reason
 from freshkey.model.storage import Intent, Snapshot
 
 
@@ -50,7 +51,7 @@ class SingleUseRefresh:
         snapshot: The contents of the store when `credential` was read; its lock is held.
         stop: Returns true once nothing should be retried.
         forced: The user asked, so the request is sent even if calls to the provider's host are paused.
-        rejected: A server rejected the access token of `credential`.
+        reason: Why it is renewed; if a server rejected its access token, that is over.
         closing: Once set, nothing is retried, except a lost response.
         hold: Keeps the process from exiting, from before the first request on; after a success, until it is saved.
         on_retry: Is told about each failed request that is retried.
@@ -61,7 +62,7 @@ class SingleUseRefresh:
     snapshot: Snapshot
     stop: Callable[[], bool] = process_is_exiting
     forced: bool = False
-    rejected: bool = False
+    reason: Reason = Reason.DUE
     closing: threading.Event | None = None
     on_retry: OnRetry | None = None
     hold: ExitHold = field(default=Factory(lambda self: ExitHold(self.context.profile.name), takes_self=True))
@@ -176,7 +177,7 @@ class SingleUseRefresh:
     def _situation(self) -> repetition.Situation:
         now, lifetime = self.context.clock.now(), self.credential.lifetime
         alive_for = -math.inf
-        if lifetime is not None and not self.rejected:
+        if lifetime is not None and self.reason is not Reason.REFUSED:
             alive_for = expiry.seconds_left(self.credential.obtained, lifetime, now)
         return repetition.Situation(
             now=now,
@@ -195,7 +196,9 @@ class SingleUseRefresh:
         if self._lost and self.context.description.repeats_for is not None:
             self._write(evolve(self._written, attempts=self._sendings_before + self._lost + 1))
         try:
-            newer = self.context.hooks.refresh(self.context.profile, self.credential, self.context.reporter)
+            newer = self.context.hooks.refresh(
+                self.context.profile, self.credential, self.context.reporter, self.reason
+            )
         except IntermediaryAnswer:
             raise
         except (OutcomeUnknown, PluginBroken):

@@ -6,14 +6,24 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from attrs import Factory, field, frozen
 
+from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError
+from freshkey.model.exchange import BoundSend, Request
 
 
 S = TypeVar("S")
+
+
+def _cannot_send(request: Request, *, deadline: float = 0.0) -> NoReturn:  # noqa: ARG001  as `BoundSend`
+    raise ConfigurationError(
+        "a profile that was made by hand cannot send requests",
+        hint="Open it with a Keeper, or pass send=…, in tests the fixture freshkey_http",
+        code="profile-cannot-send",
+    )
 
 
 @frozen(kw_only=True)
@@ -39,6 +49,12 @@ class Profile:
             in the current project, and the user has not trusted it in its current form, and `ConfigurationError` if
             another user can change it. Call it before such a file decides whose credential is used, where a secret goes
             or what runs. Without the core, it does nothing.
+        account: Which of several identities under this profile it is for; None if the application has only one. An
+            opaque name chosen by the application, which may be passed to the provider as a login hint.
+        allow_insecure_loopback: Also accept http to this machine, for tests; `send` heeds it.
+        clock: The clock to use for everything that depends on time.
+        send: Sends one HTTP request, and returns the response whatever its status: see `freshkey.plugin.send`. Only to
+            the provider's hosts (`Description.hosts`). A profile that is made by hand cannot send anything.
     """
 
     name: str
@@ -54,6 +70,10 @@ class Profile:
     redirect_port: int | None = None
     project_dir: Path | None = None
     ensure_own: Callable[[str, Path | str], None] = field(default=lambda _variable, _path: None, eq=False, repr=False)
+    account: str | None = None
+    allow_insecure_loopback: bool = False
+    clock: Clock = field(default=SYSTEM, eq=False, repr=False)
+    send: BoundSend = field(default=_cannot_send, eq=False, repr=False)
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
-from freshkey._http.messages import Response, generated_at
+from freshkey._http.messages import generated_at
 from freshkey.clock import Moment
 from freshkey.errors import (
     FreshkeyError,
@@ -26,6 +26,7 @@ from freshkey.errors import (
     TransientError,
     frameless,
 )
+from freshkey.model.exchange import Response
 from freshkey.model.interaction import is_user_code
 from freshkey.oauth.error_response import clean_code, read_refusal, read_words, refusal_error, shown_code
 from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, read_seconds, refresh_lifetime

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from freshkey._http.messages import Request, Send, form
+from freshkey._http.messages import form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import frameless
+from freshkey.model.exchange import Request, Send
 from freshkey.oauth import answers, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server

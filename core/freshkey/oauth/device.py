@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey._http.messages import Request, Send, form
+from freshkey._http.messages import form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import (
     ConfigurationError,
@@ -18,6 +18,7 @@ from freshkey.errors import (
     ProtocolError,
     TransientError,
 )
+from freshkey.model.exchange import Request, Send
 from freshkey.model.interaction import Interaction
 from freshkey.oauth.answers import DeviceCode, Poll, TokenAnswer, read_device, read_device_token
 from freshkey.oauth.browser import safe_url

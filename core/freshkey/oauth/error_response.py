@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from freshkey._http.messages import Response, retry_after
+from freshkey._http.messages import retry_after
 from freshkey.errors import (
     FreshkeyError,
     IntermediaryAnswer,
@@ -21,6 +21,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.exchange import Response
 from freshkey.oauth.response_body import is_cut_off, is_page, plain_text, read_members
 from freshkey.oauth.vendor_words import Verdict, is_oauth_code, judge, normalize
 

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 from attrs import define, field
 
 from freshkey._http.json_object import read_object
-from freshkey._http.messages import Request, Response, Send, retry_after
+from freshkey._http.messages import retry_after
 from freshkey._http.url import checked_url
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
+from freshkey.model.exchange import Request, Response, Send
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.error_response import TRANSIENT_STATUSES
 from freshkey.oauth.protocol import Server

@@ -16,8 +16,9 @@ from urllib.parse import quote, urlencode
 
 from attrs import Attribute, field, frozen
 
-from freshkey._http.messages import Request, form
+from freshkey._http.messages import form
 from freshkey.errors import ConfigurationError, frameless
+from freshkey.model.exchange import Request
 from freshkey.secret import Secret
 
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from freshkey._http.messages import Request, Response, form
+from freshkey._http.messages import form
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
+from freshkey.model.exchange import Request, Response
 from freshkey.model.interaction import Interaction
 from freshkey.oauth.error_response import read_refusal, refusal_error
 from freshkey.oauth.protocol import NOTHING, Server, with_query

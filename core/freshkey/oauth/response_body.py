@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl
 
 from freshkey._http import json_object
 from freshkey._http.json_object import read_object, read_value, start_of, text_of
-from freshkey._http.messages import Response
 from freshkey._json import MAX_DEPTH, too_deep
+from freshkey.model.exchange import Response
 
 
 _FORM: Final = re.compile(r"(?:access_token|error)=|[\w.-]{1,64}=[^<>]*&(?:access_token|error)=")

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey import Configuration, Keeper
-from freshkey._http import circuit_breaker, messages
+from freshkey._http import circuit_breaker
 from freshkey._http import client as http_client
 from freshkey._http.circuit_breaker import CAPACITY, CircuitBreaker, GuardedCall, HostPaused, HostState, guarding
-from freshkey._http.messages import Response
 from freshkey._renewal.retry import Policy, call_with_retry
 from freshkey.errors import ConfigurationError, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
+from freshkey.model.exchange import Request, Response
 from freshkey_testing import AuthorizationServer, ManualClock
 from raises_code import raises_code
 
@@ -67,12 +67,10 @@ def test_two_ports_of_one_machine_are_two_hosts(breaker: CircuitBreaker) -> None
         with guarding(GuardedCall(breaker)):
             for _ in range(circuit_breaker.FAILURES_TO_OPEN):
                 with raises_code(TransientError, "connection-failed"):
-                    http_client.send(messages.Request(method="GET", url=dead), allow_insecure_loopback=True)
+                    http_client.send(Request(method="GET", url=dead), allow_insecure_loopback=True)
             with raises_code(HostPaused, "host-paused"):
-                http_client.send(messages.Request(method="GET", url=dead), allow_insecure_loopback=True)
-            answer = http_client.send(
-                messages.Request(method="GET", url=alive.urls.resource), allow_insecure_loopback=True
-            )
+                http_client.send(Request(method="GET", url=dead), allow_insecure_loopback=True)
+            answer = http_client.send(Request(method="GET", url=alive.urls.resource), allow_insecure_loopback=True)
     assert answer.status == HTTPStatus.UNAUTHORIZED
 
 

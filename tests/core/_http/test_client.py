@@ -26,7 +26,7 @@ from attrs import frozen
 
 from freshkey._http import client, incoming
 from freshkey._http.client import _user_agent, send
-from freshkey._http.messages import Request, Response, form
+from freshkey._http.messages import form
 from freshkey._json import MAX_BODY
 from freshkey.errors import (
     ConfigurationError,
@@ -36,6 +36,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.exchange import Request, Response
 from promises import proves
 from raises_code import raises_code
 from sockets import reset_on_close, stop_listening

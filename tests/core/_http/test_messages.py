@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Request, Response, form, json_body, retry_after
+from freshkey._http.messages import form, json_body, retry_after
 from freshkey._http.url import checked_url
 from freshkey.errors import ConfigurationError
+from freshkey.model.exchange import Request, Response
 from promises import proves
 from raises_code import raises_code
 

@@ -11,11 +11,11 @@ from attrs import frozen
 
 from freshkey import Configuration, Keeper
 from freshkey._http import circuit_breaker
-from freshkey._http.messages import Response
 from freshkey.errors import FreshkeyError, LoginRequired, OutcomeUnknown, TransientError
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import Credential, OAuthToken
 from freshkey.model.description import Description
+from freshkey.model.exchange import Response
 from freshkey.model.interaction import Interaction
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source

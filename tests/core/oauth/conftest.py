@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from freshkey._http.messages import Request, Response
+from freshkey.model.exchange import Request, Response
 from freshkey.oauth import Pkce, Server
 from freshkey.secret import Secret
 

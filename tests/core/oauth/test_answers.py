@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey.errors import (
     FreshkeyError,
     IntermediaryAnswer,
@@ -19,6 +18,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.exchange import Response
 from freshkey.oauth import DeviceCode, Poll, TokenAnswer, read_device, read_device_token, read_revocation, read_token
 from freshkey.secret import Secret
 from promises import proves

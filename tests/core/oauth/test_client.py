@@ -6,8 +6,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from freshkey._http.messages import Request, Response, json_body
+from freshkey._http.messages import json_body
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
+from freshkey.model.exchange import Request, Response
 from freshkey.oauth import Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from freshkey._http.messages import Request, Response
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -17,6 +16,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.exchange import Request, Response
 from freshkey.model.interaction import NonInteractive
 from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
 from freshkey.secret import Secret

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from freshkey._http.messages import Response
 from freshkey.errors import (
     FreshkeyError,
     IntermediaryAnswer,
@@ -13,6 +12,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.exchange import Response
 from freshkey.oauth import Refusal, read_refusal, refusal_error, retryable
 from freshkey.oauth.error_response import read_words
 from promises import proves

@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import pytest
 
-from freshkey._http.messages import Request, Response, form, json_body
+from freshkey._http.messages import form, json_body
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown
+from freshkey.model.exchange import Request, Response
 from freshkey.oauth import OAuthClient, Pkce, Server, protocol
 from freshkey.oauth.protocol import Encode, Grant
 from freshkey.secret import Secret

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
+from freshkey.model.exchange import Response
 from freshkey.oauth import TokenAnswer, read_token
 from freshkey.oauth.lifetimes import MAX_LIFETIME, access_lifetime, refresh_lifetime
 from promises import proves

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
+from freshkey.model.exchange import Response
 from freshkey.oauth import Server, discover
 from promises import proves
 from raises_code import raises_code

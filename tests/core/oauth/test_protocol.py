@@ -9,8 +9,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Request, json_body
+from freshkey._http.messages import json_body
 from freshkey.errors import ConfigurationError
+from freshkey.model.exchange import Request
 from freshkey.oauth import (
     Grant,
     Pkce,

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from freshkey import plugin
-from freshkey._http.messages import Response
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, ProviderRefused, TransientError
+from freshkey.model.exchange import Response
 from freshkey.oauth import Grant, OAuthClient, PushedRequest, Server, authorize, discover
 from freshkey.oauth.pushed import PushedTarget, pushed_request, read_pushed
 from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser

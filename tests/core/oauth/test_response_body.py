@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
+from freshkey.model.exchange import Response
 from freshkey.oauth import read_members, read_token
 from freshkey.oauth.response_body import is_cut_off, is_page, plain_text
 from freshkey.secret import Secret

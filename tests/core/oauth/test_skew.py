@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey.errors import LoginRequired
+from freshkey.model.exchange import Response
 from freshkey.oauth import OAuthClient, Server
 from freshkey.oauth.skew import seconds_behind, warn_of_skew
 from freshkey.secret import Secret

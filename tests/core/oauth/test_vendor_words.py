@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response, json_body
+from freshkey._http.messages import json_body
 from freshkey.errors import FreshkeyError, IntermediaryAnswer, LoginRequired, ProviderRefused, TransientError
+from freshkey.model.exchange import Response
 from freshkey.oauth import read_refusal, refusal_error
 from freshkey.oauth.vendor_words import MAX_TEXT, Verdict, judge, normalize
 from promises import proves

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshkey._http.messages import Response
 from freshkey.errors import ProtocolError
+from freshkey.model.exchange import Response
 from freshkey.model.identity import Identity
 from freshkey_claude_oauth.identity import MAX_TEXT, from_profile, from_token, read_profile
 from freshkey_testing import Account

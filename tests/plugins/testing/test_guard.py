@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from freshkey._http.client import send
-from freshkey._http.messages import Request
 from freshkey.errors import TransientError
+from freshkey.model.exchange import Request
 from freshkey_testing.guard import no_io, offline, read_only
 from raises_code import raises_code
 

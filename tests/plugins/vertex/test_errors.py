@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from freshkey._http.messages import Response
 from freshkey.clock import SYSTEM
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
+from freshkey.model.exchange import Response
 from freshkey_vertex.errors import Attempt, translate_failure
 from freshkey_vertex.formats import Kind
 from freshkey_vertex.transport import Transport

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from freshkey import Configuration, Keeper
-from freshkey._http.messages import Request
 from freshkey.clock import SystemClock
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, TransientError
+from freshkey.model.exchange import Request
 from freshkey.model.profile import Profile
 from freshkey_vertex import metadata, metadata_http
 from freshkey_vertex.formats import GoogleCredential

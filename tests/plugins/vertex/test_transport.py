@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from free_port import free_port
-from freshkey._http.messages import Response
 from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
+from freshkey.model.exchange import Response
 from freshkey.model.profile import Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.transport import Transport, build_transport

@@ -33,6 +33,7 @@ from freshkey._text.held import secrets_in
 from freshkey._trust.entries import TrustedCommands
 from freshkey._trust.source_consent import SourceAnswers
 from freshkey.clock import SYSTEM, Moment
+from freshkey.model import exchange
 from freshkey.model.credential import ApiKey, OAuthToken
 from freshkey.model.storage import Intent, Record
 from freshkey.oauth import Server, answers, callback, error_response, lifetimes, metadata, redirect_request
@@ -70,13 +71,13 @@ SERVER = Server(
 STATE = "st4te-9Z8y7X6w5V4u3T2s1R0q"
 
 
-def _response(read: Callable[[messages.Response], object]) -> Callable[[bytes], object]:
+def _response(read: Callable[[exchange.Response], object]) -> Callable[[bytes], object]:
     """Return a target whose input is a body, with a status that depends on its length."""
 
     def run(data: bytes) -> None:
         status = (200, 200, 400, 401, 403, 429, 500)[len(data) % 7]
         headers = {"content-type": "application/json", "request-id": "req-1", "www-authenticate": text(data[:200])}
-        read(messages.Response(status=status, headers=headers, body=data))
+        read(exchange.Response(status=status, headers=headers, body=data))
 
     return run
 
@@ -122,7 +123,7 @@ def _lifetime(data: bytes) -> None:
 
 
 def _metadata(data: bytes) -> None:
-    metadata.discover("https://a.example", lambda _: messages.Response(status=200, headers={}, body=data))
+    metadata.discover("https://a.example", lambda _: exchange.Response(status=200, headers={}, body=data))
 
 
 def _callback(data: bytes) -> None:
@@ -345,7 +346,7 @@ URLS = words(
     *("https://a.example:99999/SECRET", "https://[v1.a]/", "HTTPS://\u2100.example/"),
 )
 
-_RESPONSES: dict[str, tuple[Callable[[messages.Response], object], bool]] = {
+_RESPONSES: dict[str, tuple[Callable[[exchange.Response], object], bool]] = {
     "token response": (lambda response: answers.read_token(response, NOW), True),
     "device response": (lambda response: answers.read_device(response, NOW), True),
     "device token response": (lambda response: answers.read_device_token(response, NOW), True),
@@ -353,7 +354,7 @@ _RESPONSES: dict[str, tuple[Callable[[messages.Response], object], bool]] = {
 }
 
 
-def _errors(response: messages.Response) -> None:
+def _errors(response: exchange.Response) -> None:
     error = error_response.refusal_error(response, NOW)
     read_members(response), plain_text(response), is_cut_off(response), error_response.read_words(response)
     raise error
@@ -455,7 +456,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="request header",
         modules=("_http.messages",),
-        run=lambda data: messages.Request(method="GET", url="", headers={"Authorization": text(data)}),
+        run=lambda data: exchange.Request(method="GET", url="", headers={"Authorization": text(data)}),
         examples=words("Bearer SECRET", "Bearer SECRET\r\nX: y"),
     ),
     *(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from freshkey._http.messages import Request
 from freshkey.errors import LoginRequired
+from freshkey.model.exchange import Request
 from freshkey.oauth.answers import read_token
 from freshkey_bedrock.sso.messages import encode, translated
 from raises_code import raises_code
