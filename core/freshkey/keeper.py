@@ -307,6 +307,21 @@ class Keeper:
         """Return the description of a profile's provider."""
         return self._open_profile(profile).context.description
 
+    def export(self, format_name: str, credential: Credential, profile: str | None = None) -> str:
+        """Return a credential of a profile in one of its provider's formats for other tools.
+
+        Args:
+            format_name: The format, of those in ``describe(profile).exports``.
+            credential: What `get` returned.
+            profile: The profile.
+
+        Raises:
+            ConfigurationError: The format cannot hold this credential.
+            PluginBroken: The provider raised something else.
+        """
+        context = self._open_profile(profile).context
+        return context.hooks.export(context.description, context.profile, credential, format_name)
+
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the configured profiles."""
         return self.configuration.profile_names()

@@ -102,7 +102,7 @@ class FakeKeeper:
         factory=lambda: Inspection(validity=Validity.VALID, identity=ADA, detail="checked")
     )
     emits: tuple[Event, ...] = ()
-    exports: Mapping[str, Callable[[Credential], str]] = field(factory=dict)
+    exports: Mapping[str, Callable[[Profile, Credential], str]] = field(factory=dict)
     sources: tuple[Source, ...] = ()
     hidden: HiddenSignIn | None = None
     detected: Detected | None = None
@@ -188,6 +188,10 @@ class FakeKeeper:
             exports=self.exports,
             variables=("APP_TOKEN", "APP_KEY", "APP_PROFILE"),
         )
+
+    def export(self, format_name: str, credential: Credential, profile: str) -> str:
+        made = Profile(name=profile, provider="x", settings=None, state_dir=Path())
+        return self.exports[format_name](made, credential)
 
     def explain(self, profile: str | None) -> Explanation:
         self._answer("explain", profile)

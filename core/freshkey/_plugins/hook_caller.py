@@ -197,6 +197,13 @@ class HookCaller:
         self._by_contract("its revocation", profile, lambda: revoke(profile, credential), credential)
         return True
 
+    def export(self, description: Description, profile: Profile, credential: Credential, name: str) -> str:
+        """Return a credential in one of the provider's formats for other tools (`Description.exports`)."""
+        what, export = f"export {name!r}", description.exports[name]
+        # As a `Secret`: unlike other texts of a plugin, this one is meant to quote the credential.
+        answer = self._by_contract(f"its {what}", profile, lambda: Secret(export(profile, credential)), credential)
+        return self._checked(answer.reveal(), str, what, profile)
+
     def _ask(self, hook: str, profile: Profile | None, **arguments: object) -> object:
         """Call a hook and return the result of its implementation, whatever observers do with it."""
         made: list[Secret] = []

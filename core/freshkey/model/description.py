@@ -46,7 +46,7 @@ class Description:
         moved_by: Names of the environment variables that move a file or an endpoint that this provider uses, or choose
             an identity; one that ends with ``*`` stands for all that begin so. ``freshkey explain`` names those that
             are set.
-        exports: Functions that format a credential for another tool, by format name.
+        exports: Functions that format a credential of the given profile for another tool, by format name.
         revoke: Revokes an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
             cannot be confirmed. None if the provider cannot revoke.
         revokes_alone: Whether other sign-ins of the same account survive a revocation. If not, a sign-in is not revoked
@@ -64,7 +64,7 @@ class Description:
     binding: Mapping[str, str] = Factory(dict)
     variables: tuple[str, ...] = ()
     moved_by: tuple[str, ...] = ()
-    exports: Mapping[str, Callable[[Credential], str]] = Factory(dict)
+    exports: Mapping[str, Callable[[Profile, Credential], str]] = Factory(dict)
     # Not a hook: the contract has four, and observers need not see this call.
     # See docs/decisions.md, "Revocation is a function in the description, not a fifth hook".
     revoke: Callable[[Profile, Credential], None] | None = None

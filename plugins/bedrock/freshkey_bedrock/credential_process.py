@@ -78,7 +78,7 @@ def refuse_expired(keys: AwsKeys, program: str, now: float) -> None:
         )
 
 
-def write_credentials(credential: Credential) -> str:
+def write_credentials(_profile: Profile, credential: Credential) -> str:
     """Return AWS credentials in the JSON of ``credential_process``.
 
     Raises:

@@ -109,4 +109,4 @@ def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credent
             hint=f"Choose one of: {known}",
             code="unknown-export-format",
         )
-    return formats[wanted](credential)
+    return keeper.export(wanted, credential, name)

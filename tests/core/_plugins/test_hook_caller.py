@@ -225,6 +225,18 @@ def test_redirect_port_is_ignored_by_sources_that_do_not_sign_in() -> None:
     assert hooks.ignores(evolve(chosen, source=None), HELPER) == ()
 
 
+def test_export_sees_the_profile_and_quotes_the_credential() -> None:
+    hooks = Bench().hooks
+    described = description(exports={"line": lambda me, it: f"{me.name}={it.renewal_secret.reveal()}", "odd": repr})
+    assert hooks.export(described, ME, OLD, "line") == "me=rt-1"
+    with raises_code(PluginBroken, "plugin-hook-failed") as caught:
+        hooks.export(described, ME, OLD, "odd")
+    assert "its export 'odd' raised TypeError" in caught.value.message
+    with raises_code(PluginBroken, "plugin-hook-failed") as caught:
+        hooks.export(description(exports={"odd": lambda *_: None}), ME, OLD, "odd")
+    assert "its export 'odd' returned nothing instead of str" in caught.value.message
+
+
 def test_revoke_returns_whether_the_provider_can() -> None:
     revoked: list[object] = []
     hooks = Bench().hooks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import attrs
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.model.credential import Credential
+from freshkey.model.profile import Profile
 from freshkey.secret import Secret
 from freshkey_bedrock.credential_process import read_credentials
 from freshkey_bedrock.description import description
@@ -20,6 +22,7 @@ from freshkey_testing import ManualClock
 from raises_code import raises_code
 
 
+PROFILE = Profile(name="me", provider="bedrock", settings=None, state_dir=Path("/none"))
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +40,7 @@ def credential() -> AwsCredential:
 
 
 def written(value: Credential) -> str:
-    return description(None).exports["credential-process"](value)
+    return description(None).exports["credential-process"](PROFILE, value)
 
 
 def test_written_json_matches_the_aws_documentation() -> None:

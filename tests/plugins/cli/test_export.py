@@ -57,14 +57,14 @@ def test_credential_that_signs_each_request_has_no_headers_to_export(run: Run, k
 
 
 def test_export_in_a_provider_format(run: Run, keeper: FakeKeeper) -> None:
-    keeper.exports = {"credential-process": lambda credential: '{"Version": 1}'}
+    keeper.exports = {"credential-process": lambda profile, credential: '{"Version": 1}'}
 
     assert run("export", "--format", "credential-process").out == '{"Version": 1}\n'
     assert run("export", "--format", "credential-process", "--json").json["content"] == '{"Version": 1}'
 
 
 def test_unknown_export_format_lists_all(run: Run, keeper: FakeKeeper) -> None:
-    keeper.exports = {"ini": lambda credential: ""}
+    keeper.exports = {"ini": lambda profile, credential: ""}
     done = run("export", "--format", "yaml")
 
     assert (done.code, done.out, done.error_code) == (6, "", "unknown-export-format")

@@ -46,7 +46,7 @@ class Small:
     settings = Settings
     formats = {"key": ApiKey, "oauth": OAuthToken}
     hosts = ("example.com",)
-    exports = {"token": lambda credential: credential.token.reveal()}
+    exports = {"token": lambda profile, credential: credential.token.reveal()}
     title = "Small"
     bound_to = "http://127.0.0.1:9/token"
 
@@ -394,7 +394,7 @@ def make_signed_in(make=make_signed_in):
     "an export has a refresh token": (
         """
 class Broken(Small):
-    exports = {"all": lambda credential: credential.refresh_token.reveal()}
+    exports = {"all": lambda profile, credential: credential.refresh_token.reveal()}
 """,
         "test_exports_carry_no_refresh_token",
     ),

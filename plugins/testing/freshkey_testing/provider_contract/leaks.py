@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from freshkey import Credential, Description
+from freshkey import Credential, Description, Profile
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.secret_scan import assert_no_secret, leaks, secrets_of
 
@@ -42,11 +42,11 @@ class Leaks(ProviderKit):
             ):
                 assert_no_secret(" ".join([*values, *values.values()]), secret, name)
 
-    def test_exports_carry_no_refresh_token(self, description: Description, held: Credential) -> None:
+    def test_exports_carry_no_refresh_token(self, profile: Profile, description: Description, held: Credential) -> None:
         """An export for another tool does not contain the refresh token, so that the tool cannot use it."""
         secret = set() if held.renewal_secret is None else {held.renewal_secret.reveal()}
         for name, export in description.exports.items():
-            assert_no_secret(export(held), secret, f"export format {name!r}")
+            assert_no_secret(export(profile, held), secret, f"export format {name!r}")
 
 
 def _pickled(credential: Credential) -> str:
