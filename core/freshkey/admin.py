@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from freshkey._config.toml_limits import is_nested_too_deeply
     from freshkey._interprocess.exit_hold import sending_nothing
     from freshkey._plugins.discovery import Found, announced, find, import_plugin
+    from freshkey._plugins.outgoing_text import redactor
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
     from freshkey._text.redact import masked, redacted
     from freshkey._text.shell_words import shell_quoted
+    from freshkey._text.tracebacks import add_note, notes_of, traceback_note
     from freshkey._text.visible import escaped, spelled_out, visible
     from freshkey._trust.entries import Entry, TrustedCommands
     from freshkey._trust.project_files import (
@@ -50,11 +52,13 @@ _HOMES: Final = {
     "_config.profile_selection": "Choice",
     "_interprocess.exit_hold": "sending_nothing",
     "_plugins.discovery": "Found announced find import_plugin",
+    "_plugins.outgoing_text": "redactor",
     "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
     "_text.redact": "masked redacted",
     "_text.shell_words": "shell_quoted",
+    "_text.tracebacks": "add_note notes_of traceback_note",
     "_text.visible": "escaped spelled_out visible",
     "_trust.entries": "Entry TrustedCommands",
     "_trust.project_files": "TrustedFile TrustedFiles file_question file_to_trust refuse_state_in_project revoke_file"
@@ -69,11 +73,12 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "UNCHECKED", "Answer", "Choice", "Entry", "Explanation",
-    "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "announced",
-    "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust", "find",
-    "find_users_program", "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "outcome",
-    "proposals", "redacted", "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out",
-    "start_bound", "told", "trust_file", "trusted_files", "variables_naming", "visible",
+    "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "add_note",
+    "announced", "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust",
+    "find", "find_users_program", "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named",
+    "notes_of", "outcome", "proposals", "redacted", "redactor", "refuse_state_in_project", "revoke_file",
+    "sending_nothing", "shell_quoted", "spelled_out", "start_bound", "told", "traceback_note", "trust_file",
+    "trusted_files", "variables_naming", "visible",
 ]
 # fmt: on
 

@@ -278,9 +278,8 @@ class Keeper:
 
     def inspect(self, profile: str | None = None) -> Inspection:
         """Check with the provider whose credential it is, and whether it is still valid."""
-        credential = self.get(profile)
         context = self._open_profile(profile).context
-        return context.hooks.inspect(context.profile, credential)
+        return context.hooks.inspect(context.profile, self.get(profile))
 
     def explain(self, profile: str | None = None) -> Explanation:
         """Return which profile is selected, which source is used, and why."""
@@ -319,8 +318,7 @@ class Keeper:
             ConfigurationError: The format cannot hold this credential.
             PluginBroken: The provider raised something else.
         """
-        context = self._open_profile(profile).context
-        return context.hooks.export(context.description, context.profile, credential, format_name)
+        return self._open_profile(profile).context.export(format_name, credential)
 
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the configured profiles."""

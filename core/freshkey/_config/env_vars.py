@@ -12,6 +12,7 @@ from attrs import frozen
 from freshkey._files.path_text import shown_path, shown_url
 from freshkey._files.project_place import FOLDERS, HOMES, LOADERS, SYSTEM, leads_into_project, project_of, variable_name
 from freshkey._files.variable_paths import variable_paths
+from freshkey._text import tracebacks
 from freshkey.secret import shown_name
 
 
@@ -23,6 +24,9 @@ STATE_DIR: Final = "FRESHKEY_STATE_DIR"
 
 PROFILE: Final = "FRESHKEY_PROFILE"
 """Variable that selects a profile."""
+
+DEBUG: Final = tracebacks.DEBUG
+"""Variable that makes freshkey show whole tracebacks of plugins; the lowest modules read it, too."""
 
 MOVES: Final = (
     *(CONFIG_DIR, STATE_DIR, PROFILE, "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),

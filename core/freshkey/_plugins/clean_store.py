@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from freshkey._plugins.outgoing_text import clean_error, redactor
+from freshkey._text.tracebacks import add_note, traceback_note
 from freshkey.errors import FreshkeyError
 from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
 from freshkey.secret import Secret, secrets_made
@@ -82,7 +83,14 @@ class CleanStore:
             try:
                 return act()
             except FreshkeyError as error:
-                failure = clean_error(error, redactor(self._given, given, made, self._last, error))
+                redact = redactor(self._given, given, made, self._last, error)
+                note = traceback_note(error, redact)
+                failure = clean_error(error, redact)
+                add_note(failure, note)
+            except Exception as error:
+                redact = redactor(self._given, given, made, self._last, error)
+                add_note(error, traceback_note(error, redact))
+                raise
         raise failure
 
 

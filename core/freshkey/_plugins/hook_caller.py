@@ -16,6 +16,7 @@ from attrs import define, field
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
 from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
 from freshkey._text.redact import redacted
+from freshkey._text.tracebacks import HINT, add_note, traceback_note
 from freshkey._text.visible import MAX_NAME
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey.events import Event, ObserverFailed
@@ -87,7 +88,8 @@ class _Innermost:
 class HookCaller:
     """Calls one provider and one store, wired by `wiring.wire`; emits events about observers that fail.
 
-    Without `cleans`, texts stay as the plugin wrote them: a contract kit must see what is wrong with them.
+    Without `cleans`, texts stay as the plugin wrote them, and errors always have the plugin's traceback as a note: a
+    contract kit is for the plugin's author, who must see what is wrong.
     """
 
     _manager: pluggy.PluginManager
@@ -286,11 +288,16 @@ class HookCaller:
                 raise
             except FreshkeyError as error:
                 known = redactor(profile, given, made, error)
+                note = traceback_note(error, known, always=not self._cleans)
                 failure = clean_error(error, known) if self._cleans else error.with_traceback(None)
                 failure.__context__ = None
                 failure.profile = failure.profile or (profile.name if profile else None)
             except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
+                note = traceback_note(error, redactor(profile, given, made, error), always=not self._cleans)
                 failure = self._broken(f"{what} raised {redact(describe_raise(error))}", profile)
+                if note is None:
+                    failure.hint = f"{failure.hint}. {HINT}"
+        add_note(failure, note)
         raise failure
 
     def _credential(self, hook: str, profile: Profile, **arguments: object) -> Credential:

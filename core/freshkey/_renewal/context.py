@@ -147,6 +147,10 @@ class ProfileContext(Runtime):
         due = seconds_until_due(credential, self.lead(credential), jitter, now) <= 0
         return Freshness.DUE if due else Freshness.FRESH
 
+    def export(self, name: str, credential: Credential) -> str:
+        """Return a credential in one of the provider's formats for other tools."""
+        return self.hooks.export(self.description, self.profile, credential, name)
+
     @functools.cached_property
     def codec(self) -> Codec:
         """Encodes and decodes this provider's credential formats."""

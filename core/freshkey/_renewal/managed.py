@@ -22,6 +22,7 @@ from freshkey._renewal.waiters import Waiters
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import Asker
+from freshkey._text.tracebacks import with_note_of
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -274,7 +275,7 @@ class ManagedCredential(ServedCredential):
                 credential = self._run(rotation, asker)
             self._settle(future, credential)
         except BaseException as error:  # noqa: BLE001  callers that wait must get an error, whatever it was
-            failure = error if isinstance(error, FreshkeyError) else our_own(error)
+            failure = error if isinstance(error, FreshkeyError) else with_note_of(error, our_own(error))
             try:
                 self._failed(failure, rotation, background=asker.background)
             finally:

@@ -14,6 +14,7 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.known import note_saved
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.keychain.prompts import background
+from freshkey._text.tracebacks import with_note_of
 from freshkey.clock import Clock
 from freshkey.errors import (
     FreshkeyError,
@@ -154,7 +155,6 @@ def _attempt(store: CredentialStore, record: Record, *, no_one_waits: bool) -> S
     except StoreError as error:
         return error
     except Exception as error:  # noqa: BLE001  the old token is already spent: giving up would lose the sign-in
-        return StoreUnavailable(
-            f"the {store.kind} store raised an unexpected error: {describe_raise(error)}", code="store-broken"
-        )
+        message = f"the {store.kind} store raised an unexpected error: {describe_raise(error)}"
+        return with_note_of(error, StoreUnavailable(message, code="store-broken"))
     return None

@@ -15,6 +15,7 @@ from typing import Final, Generic, TypeVar
 
 from attrs import define, field
 
+from freshkey._text.tracebacks import with_note_of
 from freshkey.clock import interruptible
 from freshkey.errors import FreshkeyError, StoreUnavailable, TransientError, our_own
 from freshkey.model.profile import Profile
@@ -164,7 +165,7 @@ def run_in_thread(name: str, work: Callable[[SharedFuture[T]], None], *, late: s
         try:
             work(future)
         except BaseException as error:  # noqa: BLE001  callers that wait must get an error, whatever it was
-            future.set_error(error if isinstance(error, FreshkeyError) else our_own(error))
+            future.set_error(error if isinstance(error, FreshkeyError) else with_note_of(error, our_own(error)))
 
     try:
         threading.Thread(target=run, name=f"freshkey {name}", daemon=True).start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from freshkey._text.held import secrets_in
 from freshkey._text.redact import Redactor
+from freshkey._text.tracebacks import HINT, add_note, is_debugging, traceback_note
 from freshkey.errors import FreshkeyError, PluginBroken, describe_raise, safe_code
 
 
@@ -21,13 +22,20 @@ def cleaned(error: BaseException, credential: object, method: str) -> FreshkeyEr
         method: Name of the method.
     """
     redact = Redactor([*secrets_in(credential, error)])
+    note = traceback_note(error, redact)
+    failure = _cleaned(error, credential, method, redact)
+    add_note(failure, note)
+    return failure
+
+
+def _cleaned(error: BaseException, credential: object, method: str, redact: Redactor) -> FreshkeyError:
     if not isinstance(error, FreshkeyError):
         plugin = type(credential).__module__.partition(".")[0]
         return PluginBroken(
             f"the credential class {type(credential).__name__} is broken: {method}() raised "
             f"{redact(describe_raise(error))}",
             plugin=plugin,
-            hint=f"Report this to the author of {plugin}",
+            hint=f"Report this to the author of {plugin}" + ("" if is_debugging() else f". {HINT}"),
             code="plugin-hook-failed",
         )
     kinds = (each for each in type(error).__mro__ if issubclass(each, FreshkeyError))

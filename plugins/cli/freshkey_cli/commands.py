@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from attrs import frozen
 
-from freshkey.admin import Found, announced, import_plugin
+from freshkey.admin import Found, add_note, announced, import_plugin, redactor, traceback_note
 from freshkey.errors import ConfigurationError, FreshkeyError, PluginBroken, describe_raise
 from freshkey.plugin import install_command
 from freshkey_cli.output import clean
@@ -156,7 +156,9 @@ class _Foreign:
         except (FreshkeyError, BrokenPipeError):
             raise
         except Exception as error:  # noqa: BLE001  a third-party failure must not look like freshkey's
-            raise _broken(self.claim, f"failed ({describe_raise(error)})") from None
+            failure = _broken(self.claim, f"failed ({describe_raise(error)})")
+            add_note(failure, traceback_note(error, redactor()))
+            raise failure from None
 
 
 def _broken(claim: Found, why: str) -> PluginBroken:

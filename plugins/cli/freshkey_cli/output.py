@@ -144,6 +144,13 @@ class Output:
             self.instruct(*error.usage.rstrip().splitlines(), f"freshkey: {admin.masked(error.message)}", *hint)
         else:
             self.instruct(f"freshkey: {admin.masked(_on_one_line(error))}")
+        self._tracebacks(error)
+
+    def _tracebacks(self, error: FreshkeyError) -> None:
+        """Print what the plugin raised, if freshkey is told to show that; with ``--json`` it is in the object."""
+        if not self.as_json:
+            for note in admin.notes_of(error):
+                self.instruct(*map(admin.masked, note.splitlines()))
 
 
 def _json(value: object, indent: int | None = None) -> str:
@@ -179,6 +186,8 @@ def _error_fields(error: FreshkeyError) -> dict[str, object]:
         "hint": error.hint and admin.masked(error.hint),
         "exit_code": code_of(error),
     }
+    if notes := admin.notes_of(error):
+        fields["traceback"] = [admin.masked(line) for note in notes for line in note.splitlines()]
     retry_after = getattr(error, "retry_after", None)
     return fields if retry_after is None else {**fields, "retry_after": retry_after}
 

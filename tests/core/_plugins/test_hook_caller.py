@@ -79,6 +79,7 @@ class Bench:
         observers: Mapping[str, object] | None = None,
         store: object = None,
         store_is_configured: bool = True,
+        cleans: bool = True,
     ) -> None:
         self.events: list[Event] = []
         manager = wiring.wire(
@@ -88,7 +89,7 @@ class Bench:
             store_is_configured=store_is_configured,
             observers=observers or {},
         )
-        self.hooks = HookCaller(manager, "example", self.events.append)
+        self.hooks = HookCaller(manager, "example", self.events.append, cleans=cleans)
 
     def refresh(self) -> Credential:
         return self.hooks.refresh(ME, OLD, REPORT)
@@ -843,3 +844,54 @@ def test_provider_whose_credentials_show_a_secret_is_refused(kind: type[OAuthTok
     assert kind.__name__ in caught.value.message or "'blob'" in caught.value.message
     assert "Secret" in caught.value.message
     assert CANARY not in shown(caught.value)
+
+
+# --- for the author of a plugin -------------------------------------------------------------------------------------
+
+
+def _looks_up() -> object:
+    answer = {"access_token": CANARY}
+    return answer["acces_token"]
+
+
+def _refuses() -> object:
+    raise LoginRequired(f"sign in again: {OLD.refresh_token and OLD.refresh_token.reveal()} {CANARY}")
+
+
+@pytest.mark.parametrize(
+    ("act", "facts"),
+    [(_looks_up, ["KeyError: 'acces_token'", 'answer["acces_token"]']), (_refuses, ["LoginRequired: sign in again"])],
+)
+def test_whole_traceback_is_shown_if_wanted_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], facts: list[str]
+) -> None:
+    monkeypatch.setenv("FRESHKEY_DEBUG", "1")
+    given = evolve(OLD, access_token=Secret(CANARY), refresh_token=Secret("a-refresh-token-5417"))
+    with pytest.raises(FreshkeyError) as caught:
+        Bench(Provider(on_refresh=lambda _: act())).hooks.refresh(ME, given, REPORT)
+    text = shown(caught.value)
+    for fact in (*facts, "test_hook_caller.py", "in refresh", act.__name__):
+        assert fact in text
+    assert CANARY not in text
+    assert "FRESHKEY_DEBUG" not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_without_it_the_hint_says_how_to_see_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRESHKEY_DEBUG", raising=False)
+    with pytest.raises(PluginBroken) as caught:
+        Bench(Provider(on_refresh=lambda _: _looks_up())).refresh()
+    assert "Set FRESHKEY_DEBUG=1 to see the whole traceback" in str(caught.value.hint)
+    assert "acces_token" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("act", [_looks_up, _refuses])
+def test_contract_kit_always_sees_the_traceback(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    monkeypatch.delenv("FRESHKEY_DEBUG", raising=False)
+    hooks = Bench(Provider(on_refresh=lambda _: act()), cleans=False).hooks
+    with pytest.raises(FreshkeyError) as caught:
+        hooks.refresh(ME, evolve(OLD, access_token=Secret(CANARY)), REPORT)
+    (note,) = caught.value.__notes__
+    assert act.__name__ in note
+    assert CANARY not in note
+    assert "FRESHKEY_DEBUG" not in str(caught.value)
