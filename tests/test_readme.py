@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from freshkey import Configuration, Keeper
+from page_blocks import blocks
 
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PYTHON = [text for language, text in BLOCK.findall(README) if language == "python"]
-SHELL = [text for language, text in BLOCK.findall(README) if language == "sh"]
+PYTHON = [block.text for block in blocks("README.md", "python")]
+SHELL = [block.text for block in blocks("README.md", "sh")]
 
 
 def test_every_block_is_run() -> None:
-    assert {language for language, _ in BLOCK.findall(README)} == {"python", "sh"}
+    assert {block.language for block in blocks("README.md")} == {"python", "sh"}
     assert len(PYTHON) == 2
     for marker in ("demo", "tests"):
         assert f"<!-- command: {marker} -->\n```sh\n" in README

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from page_blocks import blocks
+
 
 README = (Path(__file__).parents[2] / "core" / "README.md").read_text("utf-8")
 
 
 def example(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (block,) = blocks("core/README.md", "python")
     places = {name: str(tmp_path / name) for name in ("FRESHKEY_CONFIG_DIR", "FRESHKEY_STATE_DIR")}
     no_bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/no-bus"}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code + "\nprint(*headers)"],
+        [sys.executable, "-W", "error", "-c", block.text + "\nprint(*headers)"],
         env={"PATH": os.environ["PATH"], **places, **no_bus, **variables},
         capture_output=True,
         text=True,
