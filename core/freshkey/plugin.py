@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from freshkey._files.variable_paths import variable_paths
     from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import form, json_body, retry_after
+    from freshkey._http.status import raise_for_status
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
     from freshkey._http.url import checked_url
     from freshkey._interprocess.exit_hold import ExitHold
@@ -76,6 +77,7 @@ _HOMES: Final = {
     "_files.variable_paths": "variable_paths",
     "_http.client": "DEADLINE send",
     "_http.messages": "form json_body retry_after",
+    "_http.status": "raise_for_status",
     "_http.tls": "authorities_flaw tls_context tls_failure",
     "_http.url": "checked_url",
     "_interprocess.exit_hold": "ExitHold",
@@ -115,10 +117,10 @@ __all__ = [
     "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name", "file_version",
     "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible", "is_jwt", "is_token",
     "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
-    "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable", "remove_private",
-    "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted", "shown_name", "shown_path",
-    "shown_url", "store_options", "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time",
-    "variable_paths", "without_project_path", "write_private", "wrong_option",
+    "raise_for_status", "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable",
+    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted",
+    "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked",
+    "unused_settings", "utc_time", "variable_paths", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on
 
