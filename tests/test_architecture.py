@@ -109,6 +109,7 @@ ONLY_THERE = {
     "cryptography": {
         "freshkey._stores.encrypted_file.store",
         "freshkey._stores.encrypted_file.key",
+        "freshkey.oauth.assertion",
         "freshkey_vertex.google_auth",
     },
     "filelock": {"freshkey._interprocess.lock"},

@@ -1,7 +1,8 @@
-"""The operations of an OAuth client: exchange a code, renew a token, revoke a token."""
+"""The operations of an OAuth client: get a token, for a code or for itself, renew it, ask whose it is, revoke it."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from urllib.parse import urlsplit
@@ -10,13 +11,18 @@ from attrs import evolve, field, frozen
 
 from freshkey._http.messages import form
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import frameless
+from freshkey.errors import ProtocolError, frameless
 from freshkey.model.exchange import Request, Send
-from freshkey.oauth import answers, protocol, pushed
+from freshkey.model.identity import Identity
+from freshkey.model.interaction import Interaction
+from freshkey.oauth import answers, device, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
+from freshkey.oauth.authentication import Added, ClientAuthentication, PublicClient
+from freshkey.oauth.id_token import identity_of, read_id_token
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
 from freshkey.oauth.pushed import PushedRequest
 from freshkey.oauth.skew import warn_of_skew
+from freshkey.oauth.userinfo import read_userinfo, userinfo_request
 from freshkey.secret import Secret
 
 
@@ -32,8 +38,9 @@ class OAuthClient:
         client_id: The client ID at that server.
         send: Does the I/O: `freshkey.plugin.send`, usually with its keyword arguments bound.
         headers: Headers of every request.
-        extra: Fields of every request, such as client authentication.
+        extra: Fields of every request.
         encode: How request fields are encoded.
+        authentication: How the client authenticates in every request.
         clock: Used to read ``Retry-After`` dates and to detect clock skew.
     """
 
@@ -43,6 +50,7 @@ class OAuthClient:
     headers: Mapping[str, str] = field(default=NOTHING, repr=False)
     extra: Mapping[str, str] = field(default=NOTHING, repr=False)
     encode: Encode = form
+    authentication: ClientAuthentication = field(factory=PublicClient)
     clock: Clock = field(default=SYSTEM, repr=False)
 
     @frameless
@@ -68,6 +76,78 @@ class OAuthClient:
         """
         request = partial(protocol.refresh_request, refresh_token=refresh_token, scopes=scopes)
         return self._token(self._completed(request, extra, headers))
+
+    @frameless
+    def client_credentials(
+        self,
+        *,
+        scopes: tuple[str, ...] = (),
+        extra: Mapping[str, str] = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> TokenAnswer:
+        """Get an access token for the client itself, without a user (RFC 6749, section 4.4).
+
+        There is no refresh token: ask again when the token ends. One that a server sends all the same is left out
+        (section 4.4.3).
+        """
+        request = partial(protocol.client_credentials_request, scopes=scopes)
+        return evolve(self._token(self._completed(request, extra, headers)), refresh_token=None)
+
+    def device_sign_in(
+        self,
+        *,
+        scopes: tuple[str, ...],
+        interaction: Interaction,
+        given_up: threading.Event | None = None,
+        allow_insecure_loopback: bool = False,
+    ) -> TokenAnswer:
+        """Sign the user in on another device: `freshkey.oauth.device_sign_in` as this client, which raises the same."""
+        return device.device_sign_in(
+            self.server,
+            client_id=self.client_id,
+            scopes=scopes,
+            interaction=interaction,
+            send=self.send,
+            clock=self.clock,
+            extra=self.extra,
+            headers=self.headers,
+            encode=self._encode,
+            given_up=given_up,
+            allow_insecure_loopback=allow_insecure_loopback,
+        )
+
+    def identity(self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None) -> Identity:
+        """Return whom the ID token describes that came with a sign-in's tokens; sends nothing.
+
+        `organization` is as for `identity_of`; everything else, and what is raised, as for `read_id_token`.
+        """
+        now = self.clock.now().wall
+        claims = read_id_token(answer, server=self.server, client_id=self.client_id, now=now, nonce=nonce)
+        return identity_of(claims, organization=organization)
+
+    @frameless
+    def userinfo(
+        self, access_token: Secret, *, known: Identity | None = None, organization: str | None = None
+    ) -> Identity:
+        """Ask the server whose access token it is (OpenID Connect Core 1.0, section 5.3).
+
+        Args:
+            access_token: The access token.
+            known: Whose it must be, from the ID token or an earlier response: responses can be mixed up or substituted
+                (section 5.3.2).
+            organization: As for `identity_of`.
+
+        Raises:
+            FreshkeyError: As `read_userinfo` does.
+            ConfigurationError: The server has no userinfo endpoint.
+            ProtocolError: It is someone else's.
+        """
+        request = userinfo_request(self.server, access_token=access_token, headers=self.headers)
+        claims = read_userinfo(request, self.send(request), clock=self.clock)
+        identity = identity_of(claims, organization=organization)
+        if known is not None and identity.differs_from(known):
+            raise ProtocolError("the userinfo response describes another user", code="invalid-userinfo")
+        return identity
 
     @frameless
     def revoke(
@@ -97,7 +177,8 @@ class OAuthClient:
         Raises:
             ConfigurationError: The server has no pushed authorization request endpoint.
         """
-        request = pushed.pushed_request(self.server, fields=fields, extra=self.extra, headers=self.headers)
+        extra, headers = self._authenticated(self.extra, self.headers)
+        request = pushed.pushed_request(self.server, fields=fields, extra=extra, headers=headers)
         return pushed.read_pushed(self.send(request), self.clock.now().wall)
 
     def _completed(
@@ -108,7 +189,15 @@ class OAuthClient:
             client_id=self.client_id,
             extra={**self.extra, **extra},
             headers={**self.headers, **headers},
-            encode=self.encode,
+            encode=self._encode,
+        )
+
+    def _encode(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+        return self.encode(url, *self._authenticated(fields, headers))
+
+    def _authenticated(self, fields: Mapping[str, str], headers: Mapping[str, str]) -> Added:
+        return self.authentication.apply(
+            fields, headers, client_id=self.client_id, server=self.server, clock=self.clock
         )
 
     def _token(self, request: Request) -> TokenAnswer:

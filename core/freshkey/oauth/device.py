@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from attrs import evolve
@@ -82,9 +83,8 @@ def device_sign_in(
     code = read_device(send(begin), clock.now().wall)
     expiry = clock.elapsed() + min(code.expires_in, MAX_WAIT)
     _show(code, interaction, allow_insecure_loopback=allow_insecure_loopback)
-    request = device_token_request(
-        server, client_id=client_id, device_code=code.device_code, extra=extra, headers=headers, encode=encode
-    )
+    # Made anew for each poll: an assertion that authenticates the client is accepted once.
+    poll = partial(device_token_request, server, client_id=client_id, extra=extra, headers=headers, encode=encode)
     interval = pause = code.interval
     while True:
         if clock.wait(given_up or threading.Event(), max(0.0, min(pause, expiry - clock.elapsed()))):
@@ -93,7 +93,7 @@ def device_sign_in(
             hint = "Start the sign-in again to get a new code"
             raise LoginRequired("the code was not entered before it expired", hint=hint, code="device-code-expired")
         try:
-            answer = _poll(request, send, clock)
+            answer = _poll(poll(device_code=code.device_code), send, clock)
         except (TransientError, OutcomeUnknown) as error:
             if isinstance(error, ProtocolError) and not isinstance(error, IntermediaryAnswer):
                 raise

@@ -31,9 +31,12 @@ log = logging.getLogger(__name__)
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _OPENID: Final = "/.well-known/openid-configuration"
-_REQUIRED: Final = ("authorization_endpoint", "token_endpoint")
+_AUTHORIZATION: Final = "authorization_endpoint"
+_REQUIRED: Final = (_AUTHORIZATION, "token_endpoint")
+_WITH_USER: Final = frozenset({"authorization_code", "implicit"})
+"""Grant types that use the authorization endpoint: without them, none is looked for (RFC 8414, section 2)."""
 _PUSHED: Final = "pushed_authorization_request_endpoint"
-_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", _PUSHED)
+_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", "userinfo_endpoint", _PUSHED)
 _ISS: Final = "authorization_response_iss_parameter_supported"
 _PUSH_REQUIRED: Final = "require_pushed_authorization_requests"
 
@@ -65,8 +68,8 @@ def discover(
         issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
         send: Does the I/O.
         hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
-        look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``. Others
-            are returned if they are in a document that is read anyway.
+        look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``,
+            ``userinfo_endpoint``. Others are returned if they are in a document that is read anyway.
         token_endpoint: The one that is known from before. Where a location fails, others are trusted only if they name
             this one.
         clock: Used to read ``Retry-After`` dates.
@@ -75,7 +78,7 @@ def discover(
     Raises:
         ConfigurationError: `issuer` is not an https URL without query and fragment.
         ProtocolError: There is no metadata, it belongs to another issuer, or an endpoint is missing, not https, or on
-            another host.
+            another host. Only the authorization endpoint may be missing: servers without users have none.
         TransientError: The server is temporarily unavailable or cannot be reached, so that metadata are incomplete.
     """
     checked_url(issuer, allow_insecure_loopback=allow_insecure_loopback)
@@ -97,13 +100,13 @@ def discover(
             search.skip(flaw)
         except (TransientError, OutcomeUnknown) as error:
             log.info("cannot read metadata of %s: %s [%s]", urlsplit(issuer).hostname, error, error.code)
-            if not search.complete(_REQUIRED):
+            if not search.complete(search.required):
                 failure = failure or error
             failures += response is not None
             if failures == _FAILURES_TO_STOP or _is_everywhere(error, response):
                 break
         search.check()
-        if search.complete((*_REQUIRED, *look_for)):
+        if search.complete((*search.required, *look_for)):
             break
     if failure is not None and not search.agrees(token_endpoint):
         raise failure
@@ -118,6 +121,7 @@ class _Search:
     usable: Callable[[object], bool]
     found: dict[str, Any] = field(init=False, factory=dict)
     flaw: ProtocolError | None = field(init=False, default=None)
+    required: tuple[str, ...] = field(init=False, default=_REQUIRED)  # what is looked for at every location
 
     def complete(self, names: Collection[str]) -> bool:
         """Whether all of these endpoints are known."""
@@ -125,7 +129,7 @@ class _Search:
 
     def agrees(self, token_endpoint: str | None) -> bool:
         """Whether all that is required is known, and the token endpoint is this one, if one is given."""
-        return self.complete(_REQUIRED) and token_endpoint in (None, self.found["token_endpoint"])
+        return self.complete(self.required) and token_endpoint in (None, self.found["token_endpoint"])
 
     def read(self, facts: dict[str, Any]) -> None:
         """Add what a document says and no earlier one did.
@@ -138,6 +142,9 @@ class _Search:
         if facts.get("issuer") != self.issuer:
             raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
         first = not self.found
+        grants = facts.get("grant_types_supported")
+        if first and isinstance(grants, list) and not any(grant in _WITH_USER for grant in grants):
+            self.required = tuple(name for name in _REQUIRED if name != _AUTHORIZATION)
         for name in ("issuer", *_REQUIRED, *_OPTIONAL, _ISS, _PUSH_REQUIRED):
             value = facts.get(name)
             if value is None or value == "" or name in self.found:
@@ -166,9 +173,9 @@ class _Search:
         """Return the server, or raise `ProtocolError` if the metadata are missing or incomplete."""
         if self.flaw is not None and not self.found:
             raise self.flaw
-        for name in _REQUIRED:
-            if name not in self.found:
-                raise ProtocolError(f"the metadata of the authorization server has no {name}", code="invalid-metadata")
+        if "token_endpoint" not in self.found:
+            message = "the metadata of the authorization server has no token_endpoint"
+            raise ProtocolError(message, code="invalid-metadata")
         # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
         # document says so would be a downgrade (RFC 9700, section 4.8).
         endpoints: dict[str, Any] = {name: self.found.get(name) for name in (*_REQUIRED, *_OPTIONAL)}

@@ -1,7 +1,7 @@
-"""OAuth 2.0 for a public client: the state of a sign-in and all requests, without any I/O.
+"""OAuth 2.0: the state of a sign-in and all requests, without any I/O.
 
-Client authentication varies (none, a secret, a signed assertion), so each request takes ``extra`` fields and
-``headers`` for it, and an `Encode` for servers that expect JSON instead of a form.
+Client authentication varies (none, a secret, a signed assertion): `freshkey.oauth.authentication`. Each request takes
+``extra`` fields and ``headers``, and an `Encode` for servers that expect JSON instead of a form.
 """
 
 from __future__ import annotations
@@ -45,23 +45,26 @@ class Server:
     """An authorization server, from its documentation or its metadata (RFC 8414, section 2).
 
     Attributes:
-        authorization_endpoint: Where the user signs in; may contain a query.
+        authorization_endpoint: Where the user signs in; may contain a query. None if no grant type of the server uses
+            one: client credentials, device sign-ins.
         token_endpoint: Where codes and refresh tokens are exchanged.
         issuer: Its identifier, compared as an exact string.
         revocation_endpoint: Where tokens are revoked (RFC 7009).
         device_authorization_endpoint: Where a device sign-in starts (RFC 8628).
         pushed_authorization_request_endpoint: Where an authorization request is pushed (RFC 9126).
+        userinfo_endpoint: Returns the claims about the user of an access token (OpenID Connect Core 1.0, section 5.3).
         par_required: Whether it accepts no other authorization requests.
         iss_required: Whether it sends ``iss`` in every authorization response, so that responses without it are
             rejected (RFC 9207).
     """
 
-    authorization_endpoint: str
+    authorization_endpoint: str | None = None
     token_endpoint: str
     issuer: str | None = None
     revocation_endpoint: str | None = None
     device_authorization_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
     par_required: bool = False
     iss_required: bool = field(default=False, validator=_needs_issuer)
 
@@ -132,12 +135,13 @@ def authorization_url(
     Programs that are given the URL may show it in the process list, so `extra` must not contain secrets.
 
     Raises:
-        ConfigurationError: `extra` contains a parameter that the protocol sets.
+        ConfigurationError: `extra` contains a parameter that the protocol sets, or the server has no authorization
+            endpoint.
     """
     fields = authorization_fields(
         client_id=client_id, redirect_uri=redirect_uri, scopes=scopes, state=state, pkce=pkce, extra=extra
     )
-    return with_query(server.authorization_endpoint, fields)
+    return authorization_address(server, fields)
 
 
 def authorization_fields(
@@ -162,8 +166,13 @@ def authorization_fields(
     return _merged(fields, extra)
 
 
-def with_query(endpoint: str, fields: Mapping[str, str]) -> str:
-    """Return an endpoint, which may contain a query, with more parameters (RFC 6749, section 3.1)."""
+def authorization_address(server: Server, fields: Mapping[str, str]) -> str:
+    """Return the authorization endpoint, which may contain a query, with more parameters (RFC 6749, section 3.1).
+
+    Raises:
+        ConfigurationError: The server has no authorization endpoint.
+    """
+    endpoint = _endpoint(server.authorization_endpoint, "authorization")
     return endpoint + ("&" if "?" in endpoint else "?") + urlencode(fields, quote_via=quote)
 
 
@@ -208,6 +217,21 @@ def refresh_request(
         "client_id": client_id,
         **_scope(scopes),
     }
+    return encode(server.token_endpoint, _merged(fields, extra), headers)
+
+
+@frameless
+def client_credentials_request(
+    server: Server,
+    *,
+    client_id: str,
+    scopes: tuple[str, ...] = (),
+    extra: Mapping[str, str] = NOTHING,
+    headers: Mapping[str, str] = NOTHING,
+    encode: Encode = form,
+) -> Request:
+    """Return the request for a token of the client itself (RFC 6749, section 4.4.2); without `scopes`, the default."""
+    fields = {"grant_type": "client_credentials", "client_id": client_id, **_scope(scopes)}
     return encode(server.token_endpoint, _merged(fields, extra), headers)
 
 

@@ -13,7 +13,7 @@ from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.exchange import Request, Response
 from freshkey.model.interaction import Interaction
 from freshkey.oauth.error_response import read_refusal, refusal_error
-from freshkey.oauth.protocol import NOTHING, Server, with_query
+from freshkey.oauth.protocol import NOTHING, Server, authorization_address
 from freshkey.oauth.response_body import read_members
 from freshkey.secret import is_token
 
@@ -119,4 +119,4 @@ def push(
         interaction.notice(f"The server did not take the pushed sign-in request: {error}. Continuing without it")
         return None
     reference = {"client_id": fields["client_id"], "request_uri": answer.request_uri}
-    return with_query(server.authorization_endpoint, reference), sent + answer.expires_in
+    return authorization_address(server, reference), sent + answer.expires_in

@@ -17,7 +17,7 @@ from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.callback import read_pasted
 from freshkey.oauth.loopback import LoopbackListener
-from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_fields, new_state, with_query
+from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_address, authorization_fields, new_state
 from freshkey.oauth.pushed import Push, PushedTarget
 from freshkey.oauth.pushed import push as push_request
 from freshkey.secret import Secret
@@ -81,7 +81,7 @@ def authorize(
         LoginRequired: There is no user to ask, the user declined, the attempt timed out, or its local address was
             opened by two parties of which one may be someone else.
         ProviderRefused: The server rejected the request.
-        ConfigurationError: The authorization endpoint is not safe to open in a browser.
+        ConfigurationError: There is no authorization endpoint, or it is not safe to open in a browser.
         TransientError: No loopback port could be bound, or not `redirect_port`.
     """
     state = new_state(random)
@@ -128,7 +128,7 @@ class _Targets:
 
     def _target(self, fields: Mapping[str, str]) -> PushedTarget:
         """Return where the browser is sent that opens the start address."""
-        plain = self.check(with_query(self.server.authorization_endpoint, fields))
+        plain = self.check(authorization_address(self.server, fields))
         pushed = self._pushed(fields)
         if pushed is None:
             return PushedTarget(plain, None, 0.0, self.clock)
@@ -138,7 +138,7 @@ class _Targets:
     def _printed(self, fields: Mapping[str, str]) -> str:
         """Return a URL that the user copies. The pushed one would soon end, so it is used only if it must be."""
         pushed = self._pushed(fields) if self.server.par_required else None
-        return pushed[0] if pushed else self.check(with_query(self.server.authorization_endpoint, fields))
+        return pushed[0] if pushed else self.check(authorization_address(self.server, fields))
 
     def _pushed(self, fields: Mapping[str, str]) -> tuple[str, float] | None:
         if self.push is None or isinstance(self.interaction, NonInteractive):  # which opens nothing

@@ -9,7 +9,7 @@ import pytest
 from freshkey._http.messages import json_body
 from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
 from freshkey.model.exchange import Request, Response
-from freshkey.oauth import Grant, OAuthClient, Pkce, Server
+from freshkey.oauth import ClientSecretPost, Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from raises_code import raises_code
@@ -54,6 +54,24 @@ def test_refresh(server: Server, answer: Answer, wire: Callable[..., Any]) -> No
     (request,) = network.sent
     assert request.headers["anthropic-beta"] == "x"
     assert request.body == b'{"grant_type": "refresh_token", "refresh_token": "rt-1", "client_id": "me", "scope": "a"}'
+
+
+def test_client_credentials(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    network = wire(answer({"access_token": "at-1", "expires_in": 60, "refresh_token": "rt-1"}))
+    client = OAuthClient(server=server, client_id="me", send=network, authentication=ClientSecretPost(Secret("s")))
+
+    token = client.client_credentials(scopes=("a", "b"), extra={"audience": "api"}, headers={"x": "1"})
+
+    assert (token.access_token, token.expires_in, token.refresh_token) == (Secret("at-1"), 60, None)
+    (request,) = network.sent
+    assert (request.url, request.headers["x"]) == (server.token_endpoint, "1")
+    assert parse_qs(request.body.decode()) == {
+        "grant_type": ["client_credentials"],
+        "client_id": ["me"],
+        "client_secret": ["s"],
+        "scope": ["a b"],
+        "audience": ["api"],
+    }
 
 
 def test_revoke(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:

@@ -413,12 +413,48 @@ def test_an_optional_endpoint_that_is_no_url_is_none(
     assert "evil" not in caplog.text
 
 
-@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint"])
 @pytest.mark.parametrize("missing", [None, ""])
-def test_missing_endpoints(answer: Answer, wire: Callable[..., Any], name: str, missing: str | None) -> None:
+def test_a_missing_token_endpoint(answer: Answer, wire: Callable[..., Any], missing: str | None) -> None:
     with raises_code(ProtocolError, "invalid-metadata") as caught:
-        discover(ISSUER, wire(*[answer({**FACTS, name: missing})] * 4))
-    assert f"no {name}" in str(caught.value)
+        discover(ISSUER, wire(*[answer({**FACTS, "token_endpoint": missing})] * 4))
+    assert "no token_endpoint" in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", [None, ""])
+def test_a_server_without_users_has_no_authorization_endpoint(
+    answer: Answer, wire: Callable[..., Any], missing: str | None
+) -> None:
+    network = wire(*[answer({**FACTS, "authorization_endpoint": missing})] * 4)
+
+    assert discover(ISSUER, network).authorization_endpoint is None
+    assert len(network.sent) == 4
+
+
+@pytest.mark.parametrize("grants", [["client_credentials"], []])
+def test_no_authorization_endpoint_is_looked_for_where_no_grant_type_uses_it(
+    answer: Answer, wire: Callable[..., Any], grants: list[str]
+) -> None:
+    facts = {name: value for name, value in FACTS.items() if name != "authorization_endpoint"}
+    network = wire(answer({**facts, "grant_types_supported": grants}))
+
+    assert discover(ISSUER, network).token_endpoint == FACTS["token_endpoint"]
+    assert len(network.sent) == 1
+
+
+def test_an_authorization_endpoint_that_could_not_be_read_is_not_missing(
+    answer: Answer, wire: Callable[..., Any]
+) -> None:
+    facts = {name: value for name, value in FACTS.items() if name != "authorization_endpoint"}
+
+    with raises_code(TransientError, "metadata-unavailable"):
+        discover(ISSUER, wire(answer(facts), answer(b"", 503)))
+
+
+def test_the_userinfo_endpoint(answer: Answer, wire: Callable[..., Any]) -> None:
+    address = "https://id.example.com/userinfo"
+    network = wire(answer(FACTS), answer({**FACTS, "userinfo_endpoint": address}))
+
+    assert discover(ISSUER, network, look_for=("userinfo_endpoint",)).userinfo_endpoint == address
 
 
 def test_the_caller_may_allow_another_host(answer: Answer, wire: Callable[..., Any]) -> None:

@@ -475,6 +475,15 @@ def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> No
     assert user.opened == []
 
 
+def test_a_server_without_an_authorization_endpoint(server: Server) -> None:
+    user = ScriptedUser()
+
+    with raises_code(ConfigurationError, "endpoint-missing") as caught:
+        authorize(evolve(server, authorization_endpoint=None), client_id="me", scopes=(), interaction=user)
+    assert "no authorization endpoint" in str(caught.value)
+    assert user.opened == []
+
+
 def test_extra_parameters_cannot_override_the_state(sign_in: SignIn) -> None:
     with raises_code(ConfigurationError, "reserved-parameter") as caught:
         sign_in(interaction=ScriptedUser(), extra={"state": "mine"})

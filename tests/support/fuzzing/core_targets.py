@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import tempfile
 import zlib
@@ -39,7 +40,9 @@ from freshkey.model.storage import Intent, Record
 from freshkey.oauth import Server, answers, callback, error_response, lifetimes, metadata, redirect_request
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.browser_variable import browser_commands
+from freshkey.oauth.id_token import identity_of, read_id_token
 from freshkey.oauth.response_body import is_cut_off, plain_text, read_members
+from freshkey.oauth.userinfo import read_userinfo
 from freshkey.oauth.vendor_words import judge, judge_device
 from freshkey.secret import Secret, is_implausible, is_jwt, quoted, shown_name
 from fuzzing.inputs import SECRET
@@ -63,6 +66,13 @@ TOKEN = words(
     '<b>Notice</b>: x {"access_token":"SECRET"}',
     '{"device_code":"SECRET","user_code":"AB-CD","verification_uri":"https://a.example","expires_in":600,"interval":5}',
 )
+CLAIMS = words(
+    '{"iss":"https://a.example","aud":"me","exp":1767225660,"sub":"u-1","email":"SECRET","name":"SECRET","tid":"t"}',
+    '{"iss":"https://a.example","aud":["me","SECRET"],"azp":"me","exp":1e300,"sub":"SECRET","nonce":"SECRET"}',
+    '{"sub":"\\ud800","name":["SECRET"],"tid":{"SECRET":1}}',
+    "<html>SECRET</html>",
+)
+ASKED = exchange.Request(method="GET", url="https://a.example/userinfo")
 SERVER = Server(
     authorization_endpoint="https://a.example/authorize",
     token_endpoint="https://a.example/token",
@@ -360,6 +370,20 @@ def _errors(response: exchange.Response) -> None:
     raise error
 
 
+def _id_token(token: str) -> None:
+    answer = answers.TokenAnswer(access_token=Secret("at"), extra={"id_token": token})
+    identity_of(read_id_token(answer, server=SERVER, client_id="me", now=NOW), organization="tid")
+
+
+def _claims(data: bytes) -> None:
+    _id_token(f"e30.{base64.urlsafe_b64encode(data).rstrip(b'=').decode()}.c2ln")
+
+
+def _userinfo(data: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    identity_of(read_userinfo(ASKED, exchange.Response(status=200, headers=headers, body=data), clock=SYSTEM))
+
+
 OAUTH = modules("oauth", ("answers", "response_body", "lifetimes", "error_response", "vendor_words"))
 TARGETS: tuple[Target, ...] = (
     Target(
@@ -465,6 +489,24 @@ TARGETS: tuple[Target, ...] = (
         )
         for name, (read, bare) in _RESPONSES.items()
     ),
+    Target(
+        name="ID token of a sign-in",
+        modules=("oauth.id_token",),
+        run=lambda data: _id_token(text(data)),
+        examples=words("e30.eyJzdWIiOiJTRUNSRVQifQ.c2ln", "SECRET", "a.b.c.d.e", "..", "e30.SECRET."),
+        tokens=words(".", "=", "_", "-", "e30", "W10"),
+        frameless=True,
+    ),
+    Target(
+        name="claims of an ID token",
+        modules=("oauth.id_token",),
+        run=_claims,
+        examples=CLAIMS,
+        tokens=JSON,
+        limit=1 << 16,
+        frameless=True,
+    ),
+    Target(name="userinfo", modules=("oauth.userinfo",), run=_userinfo, examples=CLAIMS, tokens=JSON, frameless=True),
     Target(name="OAuth error", modules=OAUTH, run=_response(_errors), examples=TOKEN, tokens=JSON, limit=1 << 20),
     Target(
         name="words of vendors",

@@ -1,0 +1,130 @@
+"""Reads the claims of an ID token, for display: whose credential it is (OpenID Connect Core 1.0, section 3.1.3.7).
+
+The signature is not verified: the token comes from the token endpoint over TLS, which vouches for it (point 6 there).
+Never use this for a token from anywhere else, such as a browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from freshkey._json import parse_json_object
+from freshkey.errors import ConfigurationError, ProtocolError, frameless
+from freshkey.model.identity import Identity
+from freshkey.oauth.answers import TokenAnswer
+from freshkey.oauth.protocol import Server
+from freshkey.secret import MAX_TOKEN
+
+
+_LEEWAY: Final = 180.0
+"""Seconds after its end that an ID token is read: a few minutes, for clocks that differ (point 9)."""
+
+_PART: Final = r"[A-Za-z0-9_-]"
+_SIGNED: Final = re.compile(rf"{_PART}+\.({_PART}+)\.{_PART}*")  # RFC 7515, section 3.1; empty without a signature
+_MAX_SUBJECT: Final = 255
+"""Maximum length of ``sub`` in characters (section 2)."""
+
+
+@frameless
+def read_id_token(
+    answer: TokenAnswer, *, server: Server, client_id: str, now: float, nonce: str | None = None
+) -> Mapping[str, Any]:
+    """Return the claims of the ID token in a token response, which the caller has just received over TLS.
+
+    Call it after a sign-in. If a `refresh` hook calls it, it must catch the `ProtocolError`: the new tokens were paid
+    for with the old one, and an identity is not worth them.
+
+    Args:
+        answer: The token response.
+        server: The authorization server; its issuer must be known, and is compared with ``iss``.
+        client_id: The client ID, which must be in ``aud``.
+        now: Seconds since 1970-01-01T00:00:00Z, compared with ``exp``.
+        nonce: What the authorization request sent as ``nonce``, if it did.
+
+    Raises:
+        ConfigurationError: The issuer of the server is unknown.
+        ProtocolError: There is no ID token, it is malformed or encrypted, or a claim is wrong. Nothing is quoted.
+    """
+    if server.issuer is None:
+        raise ConfigurationError(
+            "an ID token can be read only if the issuer of the server is known",
+            hint="Set the issuer, or discover the server",
+            code="invalid-issuer",
+        )
+    claims = _claims(answer.extra.get("id_token"))
+    flaw = (
+        ("iss" if claims.get("iss") != server.issuer else None)
+        or (None if _is_for(claims, client_id) else "aud")
+        or (None if _lasts(claims.get("exp"), now) else "exp")
+        or (None if nonce is None or _same(claims.get("nonce"), nonce) else "nonce")
+        or subject_flaw(claims)
+    )
+    if flaw:
+        raise _invalid(f"the ID token has a missing or wrong claim ({flaw})")
+    return claims
+
+
+def identity_of(claims: Mapping[str, Any], *, organization: str | None = None) -> Identity:
+    """Return whom the claims of an ID token or of a userinfo response describe (section 5.1).
+
+    Args:
+        claims: The claims.
+        organization: The name of the claim that identifies the organization, such as ``org_id`` or ``tid``; no standard
+            has one.
+    """
+
+    def text(*names: str) -> str | None:
+        found = (claims.get(name) for name in names)
+        return next((value for value in found if isinstance(value, str) and value), None)
+
+    return Identity(
+        account=text("sub"),
+        email=text("email"),
+        organization=text(organization) if organization else None,
+        display_name=text("name", "preferred_username", "nickname"),
+    )
+
+
+def subject_flaw(claims: Mapping[str, Any]) -> str | None:
+    """Return the name of the claim ``sub`` if it cannot be used (section 2)."""
+    subject = claims.get("sub")
+    usable = isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT and subject.isascii()
+    return None if usable else "sub"
+
+
+def _claims(token: object) -> dict[str, Any]:
+    if not isinstance(token, str) or not token:
+        raise _invalid("the token response has no ID token")
+    found = _SIGNED.fullmatch(token) if len(token) <= MAX_TOKEN else None
+    if found is None:
+        raise _invalid("the ID token is malformed, or encrypted, which is not supported")
+    with suppress(binascii.Error, ProtocolError):
+        return parse_json_object(base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)))
+    raise _invalid("the ID token is malformed")
+
+
+def _is_for(claims: Mapping[str, Any], client_id: str) -> bool:
+    """Whether it was issued to this client; of several audiences, ``azp`` says to which (points 3 to 5)."""
+    audience, party = claims.get("aud"), claims.get("azp")
+    audiences = audience if isinstance(audience, list) else [audience]
+    return client_id in audiences and (party == client_id or (party is None and len(audiences) == 1))
+
+
+def _lasts(end: object, now: float) -> bool:
+    return isinstance(end, int | float) and not isinstance(end, bool) and now < end + _LEEWAY
+
+
+def _same(given: object, expected: str) -> bool:
+    return isinstance(given, str) and hmac.compare_digest(
+        given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
+    )
+
+
+def _invalid(message: str) -> ProtocolError:
+    return ProtocolError(message, hint="Report this to the provider's support", code="invalid-id-token")
