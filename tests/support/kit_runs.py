@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 
-OPTIONS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-W", "error")
+OPTIONS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "-W", "error", "-p", "freshkey_testing.pytest_plugin")
 
 
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> pytest.RunResult:
-    """Write `source` as a test file and run it in this process, without other installed pytest plugins."""
+    """Write `source` as a test file and run it in this process, with no installed pytest plugin but ours."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(source)
     return pytester.runpytest_inprocess(*OPTIONS, *options)

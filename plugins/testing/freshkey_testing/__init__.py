@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
+    from freshkey_testing.canary import Canary as Canary
     from freshkey_testing.clock import ManualClock as ManualClock
+    from freshkey_testing.exchanges import ScriptedExchanges as ScriptedExchanges
+    from freshkey_testing.exchanges import UnexpectedRequest as UnexpectedRequest
     from freshkey_testing.provider_contract import ProviderContract as ProviderContract
     from freshkey_testing.secret_scan import assert_no_secret as assert_no_secret
     from freshkey_testing.secret_scan import secrets_of as secrets_of
@@ -25,13 +28,16 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Account": "freshkey_testing.server",
     "AuthorizationServer": "freshkey_testing.server",
+    "Canary": "freshkey_testing.canary",
     "ManualClock": "freshkey_testing.clock",
     "Policy": "freshkey_testing.server",
     "ProviderContract": "freshkey_testing.provider_contract",
     "Rotation": "freshkey_testing.server",
+    "ScriptedExchanges": "freshkey_testing.exchanges",
     "ScriptedUser": "freshkey_testing.user",
     "StoreContract": "freshkey_testing.store_contract",
     "UnexpectedQuestion": "freshkey_testing.user",
+    "UnexpectedRequest": "freshkey_testing.exchanges",
     "assert_no_secret": "freshkey_testing.secret_scan",
     "secrets_of": "freshkey_testing.secret_scan",
 }

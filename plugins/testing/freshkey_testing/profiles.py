@@ -1,0 +1,71 @@
+"""Profiles and keepers for tests: a manual clock, scripted exchanges, nothing outside the test's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from freshkey import Configuration, Keeper, Profile
+from freshkey._plugins.discovery import load_store
+from freshkey._plugins.hook_caller import HookCaller
+from freshkey._plugins.wiring import wire
+
+
+if TYPE_CHECKING:
+    from freshkey_testing.exchanges import ScriptedExchanges
+
+GROUP: Final = "freshkey.providers"
+
+
+def make_profile(
+    provider: object, settings: object, script: ScriptedExchanges, fields: Mapping[str, object]
+) -> Profile:
+    """Return a profile of a provider that sends to `script`; see the fixture ``freshkey_profile``."""
+    provider_id, module = _found(provider)
+    hooks = hooks_of(provider_id, module)
+    made: Any = settings
+    if settings is None or isinstance(settings, Mapping):
+        made = hooks.describe(None).settings(**(settings or {}))
+    values: dict[str, Any] = {"name": "test", "provider": provider_id, "settings": made, **fields}
+    profile = Profile(**values)
+    if "send" in values:
+        return profile
+    hosts = hooks.describe(profile).hosts
+    return evolve(profile, send=script.bound_to(hosts, allow_insecure_loopback=profile.allow_insecure_loopback))
+
+
+def make_keeper(
+    providers: Mapping[str, object],
+    profiles: Mapping[str, Mapping[str, object]] | None,
+    state_dir: Path,
+    arguments: Mapping[str, Any],
+) -> Keeper:
+    """Return a keeper with the memory store; see the fixture ``freshkey_keeper``."""
+    tables = profiles if profiles is not None else {name: {"provider": name} for name in providers}
+    in_memory = {name: {"store": "memory", **table} for name, table in tables.items()}
+    configuration = Configuration.of(in_memory, state_dir=state_dir, default=next(iter(tables), None))
+    return Keeper(**{"configuration": configuration, "providers": providers, **arguments})
+
+
+def _found(provider: object) -> tuple[str, object]:
+    if not isinstance(provider, str):
+        name: object = getattr(provider, "__name__", type(provider).__name__)
+        return str(name).rpartition(".")[2].removeprefix("freshkey_").lower(), provider
+    for each in entry_points(group=GROUP, name=provider):
+        return provider, each.load()
+    raise LookupError(f"there is no provider {provider!r}: pass its module, or install the package that has it")
+
+
+def hooks_of(name: str, provider: object, observers: Mapping[str, object] | None = None) -> HookCaller:
+    """Return the hooks of a provider, called as the core calls them, but with texts as the plugin wrote them.
+
+    Raises:
+        PluginBroken: They do not fit the contract.
+    """
+    memory = ("memory", load_store("memory"))
+    manager = wire(name, provider, store=memory, store_is_configured=False, observers=observers or {})
+    return HookCaller(manager, name, lambda _: None, cleans=False)
