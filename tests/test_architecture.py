@@ -124,7 +124,7 @@ ONLY_THERE = {
     "httpx": {
         "freshkey._http.client",
         "freshkey.adapters.httpx",
-        "freshkey_testing.provider_contract.binding",
+        "freshkey_testing.provider_contract.wire",
     },
     "keyring": {f"freshkey._stores.keychain.{name}" for name in ("credential_manager", "kwallet", "secret_service")},
     "platformdirs": {"freshkey._config.configuration"},

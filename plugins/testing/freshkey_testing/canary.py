@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from freshkey import Secret
+from freshkey_testing.overheard import Overheard
 from freshkey_testing.secret_scan import leaks
 
 
@@ -28,7 +27,7 @@ class Canary:
         self._folder = folder
         self._allowed: list[Path] = []
         self._values: list[str] = []
-        self._said: list[tuple[str, str]] = []
+        self._overheard = Overheard()
 
     def __call__(self, prefix: str = "canary-") -> Secret:
         """Return a new secret; its value begins with `prefix`, for providers that look at the shape."""
@@ -52,46 +51,17 @@ class Canary:
 
     def leaked(self) -> list[str]:
         """Return a sentence for each log record, warning and file that holds one of the secrets."""
-        said = [f"{where} holds a canary" for where, text in self._said if self.is_in(text)]
+        said = [f"{where} holds a canary" for where, text in self._overheard.said if self.is_in(text)]
         return [*said, *(f"the file {path} holds a canary" for path in self._files())]
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Record log records of every level and warnings within the block."""
-        root, handler = logging.getLogger(), _Recorder(self._said)
-        level, shown = root.level, warnings.showwarning
-        root.addHandler(handler)
-        root.setLevel(logging.DEBUG)
-        warnings.showwarning = _told(self._said, shown)
-        try:
+        with self._overheard.records():
             yield
-        finally:
-            warnings.showwarning = shown
-            root.setLevel(level)
-            root.removeHandler(handler)
 
     def _files(self) -> Iterator[Path]:
         for path in sorted(self._folder.rglob("*")):
             allowed = any(path.is_relative_to(each) for each in self._allowed)
             if not allowed and path.is_file() and self.is_in(path.read_bytes().decode("utf-8", "replace")):
                 yield path.relative_to(self._folder)
-
-
-class _Recorder(logging.Handler):
-    """Keeps what every log record says, with the traceback of its exception."""
-
-    def __init__(self, said: list[tuple[str, str]]) -> None:
-        super().__init__(logging.DEBUG)
-        self._said = said
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = f"{logging.Formatter().format(record)} {record.__dict__!r}"
-        self._said.append((f"the log record of {record.name}", text))
-
-
-def _told(said: list[tuple[str, str]], show: Callable[..., None]) -> Callable[..., None]:
-    def showwarning(message: Warning | str, category: type[Warning], *more: object, **named: object) -> None:
-        said.append((f"the {category.__name__}", str(message)))
-        show(message, category, *more, **named)
-
-    return showwarning

@@ -34,8 +34,10 @@ def make_profile(
     profile = Profile(**values)
     if "send" in values:
         return profile
-    hosts = hooks.describe(profile).hosts
-    return evolve(profile, send=script.bound_to(hosts, allow_insecure_loopback=profile.allow_insecure_loopback))
+    send = script.bound_to(
+        lambda: hooks.describe(profile).hosts, allow_insecure_loopback=profile.allow_insecure_loopback
+    )
+    return evolve(profile, send=send)
 
 
 def make_keeper(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import attrs
 import pytest
@@ -43,6 +43,11 @@ class TestBedrock(ProviderContract):
         program = aws_home.rotating_process("another-made-up-secret-access-key", seconds=3600)
         aws_home.config(f"[profile team]\ncredential_process = {program}\n")
         return make_profile(aws_profile="team", **double.settings())
+
+    @pytest.fixture
+    def users(self) -> Mapping[str, ScriptedUser]:
+        key = ScriptedUser(paste="ABSKQmVkcm9ja0FQSUtleS1hbm90aGVy")
+        return {"sso": ScriptedUser(browser=follow), "stored-api-key": key}
 
     @pytest.fixture
     def signed_in(self, profile: Profile) -> SsoCredential:

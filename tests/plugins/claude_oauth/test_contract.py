@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -10,7 +10,8 @@ import freshkey_claude_oauth
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model.profile import Profile
 from freshkey_claude_oauth.formats import ClaudeToken
-from freshkey_testing import AuthorizationServer, ProviderContract
+from freshkey_testing import AuthorizationServer, ProviderContract, ScriptedUser
+from freshkey_testing.browser import follow
 
 
 class TestClaudeOauth(ProviderContract):
@@ -37,6 +38,11 @@ class TestClaudeOauth(ProviderContract):
         monkeypatch.setenv("ANTHROPIC_IDENTITY_TOKEN", "eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
         server.trust("eyJhbGciOiJSUzI1NiJ9.made-up.c2ln")
         return make_profile(**server.settings(), base_url=server.urls.issuer)
+
+    @pytest.fixture
+    def users(self) -> Mapping[str, ScriptedUser]:
+        key = ScriptedUser(paste="sk-ant-api03-another-made-up-key")
+        return {"oauth": ScriptedUser(browser=follow), "stored-api-key": key}
 
     @pytest.fixture
     def signed_in(self, signed_in_now: ClaudeToken) -> ClaudeToken:

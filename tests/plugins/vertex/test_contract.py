@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,8 @@ from attrs import evolve
 
 import freshkey_vertex
 from freshkey.model.profile import Profile
-from freshkey_testing import ProviderContract
+from freshkey_testing import ProviderContract, ScriptedUser
+from freshkey_testing.browser import follow
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import CLIENT_ID, GoogleCloud
 
@@ -37,6 +38,10 @@ class TestVertex(ProviderContract):
         own = make_profile(client_id=CLIENT_ID, credentials_file=write_file(cloud.service_account()))
         # In bare mode all explicitly provided sources are used, although there is a stored sign-in.
         return evolve(own, bare=True)
+
+    @pytest.fixture
+    def users(self) -> Mapping[str, ScriptedUser]:
+        return {"oauth": ScriptedUser(browser=follow)}
 
     @pytest.fixture
     def signed_in(self, signed_in_now: GoogleCredential) -> GoogleCredential:

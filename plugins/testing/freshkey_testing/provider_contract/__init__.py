@@ -6,15 +6,19 @@ from freshkey_testing.provider_contract.binding import Bound
 from freshkey_testing.provider_contract.credentials import Credentials
 from freshkey_testing.provider_contract.describing import Describing
 from freshkey_testing.provider_contract.ending import Ending
+from freshkey_testing.provider_contract.failing import Failing
 from freshkey_testing.provider_contract.leaks import Leaks
+from freshkey_testing.provider_contract.living import Living
 from freshkey_testing.provider_contract.renewing import Renewing
+from freshkey_testing.provider_contract.signing_in import SigningIn
 from freshkey_testing.provider_contract.sources import Sources
 
 
-class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending, Bound):
-    """What every provider must do.
+class ProviderContract(Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound):
+    """What every provider must do, through its whole life: sign-in, renewals, failures, sign-out.
 
-    Subclass it, name the class ``Test…``, and provide the fixtures `provider` and `profile`::
+    Subclass it, name the class ``Test…``, and define the world in which the provider lives: who signs in, and what the
+    server answers when all is well. The kit itself lets the server refuse, fail and fall silent::
 
         class TestMyProvider(ProviderContract):
             @pytest.fixture
@@ -22,10 +26,14 @@ class ProviderContract(Describing, Sources, Credentials, Leaks, Renewing, Ending
                 return freshkey_mine
 
             @pytest.fixture
-            def profile(self, tmp_path, monkeypatch):
-                monkeypatch.setenv("MY_KEY", "a-made-up-key-to-be-found")
-                return Profile(name="contract", provider="mine", settings=MySettings(), state_dir=tmp_path)
+            def profile(self, freshkey_profile, freshkey_http):
+                freshkey_http.on("POST", "https://id.mine.example/token", json={"access_token": "…", "expires_in": 60})
+                return freshkey_profile(freshkey_mine)
 
-    Optional fixtures: `signed_in`, for a provider with owned credentials; `not_renewable`; `revocable`, for a provider
-    that can revoke a credential at a server run by the test.
+            @pytest.fixture
+            def users(self):
+                return {"sign-in": ScriptedUser(paste="a-code")}
+
+    Further fixtures, where what is derived does not fit: `settings`, `signed_in`, `refusal`, `not_renewable`,
+    `revocable`. What is missing fails with a sentence that names the fixture.
     """

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+from collections import Counter
 from functools import partial
 from typing import Final
 
@@ -13,33 +14,32 @@ import attrs
 import pytest
 
 from freshkey import Credential, Description, Profile
-from freshkey._plugins.hook_caller import HookCaller
 from freshkey_testing.guard import no_io
+from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught
+from freshkey_testing.provider_contract.probes import caught, require
+from freshkey_testing.provider_contract.wire import Wire
 
 
-_HEAVY: Final = (
-    "httpx",
-    "keyring",
-    "cattrs",
-    "tenacity",
-    "rich",
-    "cryptography",
-    "requests",
-    "botocore",
-    "google.auth",
+_MAX_MODULES: Final = 40
+"""How many modules a provider may load in addition to those that every provider needs."""
+
+_LOADED: Final = (
+    "import sys, importlib, attrs, freshkey.plugin, freshkey.oauth\n"
+    "[getattr(page, name) for page in (freshkey.plugin, freshkey.oauth) for name in ('hookimpl', 'OAuthClient')"
+    " if hasattr(page, name)]\n"
+    "bare = set(sys.modules)\n"
+    "importlib.import_module(sys.argv[1])\n"
+    "print(*(set(sys.modules) - bare))"
 )
-_LIST_HEAVY: Final = (
-    "import sys, importlib; importlib.import_module(sys.argv[1]);"
-    " print(*(name for name in sys.argv[2:] if name in sys.modules))"
-)
+_OF_FRESHKEY_NEEDS: Final = frozenset({"httpx", "keyring", "cattrs", "tenacity", "cryptography"})
+"""What freshkey itself loads only when it needs it."""
 
 
 class Describing(ProviderKit):
     """``describe`` without a credential."""
 
-    def test_it_fits_the_hooks(self, hooks: HookCaller) -> None:
+    def test_it_fits_the_hooks(self, hooks: Hooks) -> None:
         """The three hooks exist, are marked with ``hookimpl``, and take the arguments of the contract.
 
         `PluginBroken` from the fixture `hooks` says which hook is missing, misspelled or takes different arguments.
@@ -51,28 +51,41 @@ class Describing(ProviderKit):
 
         A program pays for importing every provider it uses, before it asks for a credential.
         """
-        if not isinstance(provider, types.ModuleType):
+        if not isinstance(provider, types.ModuleType) or provider.__spec__ is None:
             pytest.skip("only a module can be imported by itself")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-c", _LIST_HEAVY, provider.__name__, *_HEAVY]
+        command = [sys.executable, "-c", _LOADED, provider.__name__]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  this same interpreter
-        assert done.returncode == 0, f"the provider cannot be imported by itself: {done.stderr}"
-        assert not done.stdout.strip(), f"importing the provider also imports {done.stdout.strip()}"
+        require(done.returncode == 0, f"the provider cannot be imported by itself: {done.stderr}")
+        own = provider.__name__.partition(".")[0]
+        roots = [name.partition(".")[0] for name in done.stdout.split()]
+        others = Counter(root for root in roots if root not in {own, "freshkey"})
+        worst = ", ".join(f"{name} ({count})" for name, count in others.most_common(5))
+        require(
+            others.total() <= _MAX_MODULES and not others.keys() & _OF_FRESHKEY_NEEDS,
+            f"importing the provider also imports {others.total()} other modules, of {worst}:"
+            " import them in the functions that need them",
+        )
 
-    def test_describe_does_no_io(self, hooks: HookCaller, profile: Profile) -> None:
+    def test_describe_does_no_io(self, hooks: Hooks, profile: Profile) -> None:
         """``describe`` without a credential uses only the code and the profile: it opens no file and sends no request.
 
         ``freshkey providers`` and every application start call it. To look something up, do it in a source's
         ``detect``, in ``acquire``, or in ``describe`` with a credential.
         """
         for whose in (None, profile):
+            wire = Wire(fault="before-sending")
             with no_io() as attempts:
-                caught(partial(hooks.describe, whose))
-            assert not attempts, f"describe({'profile' if whose else 'None'}, None) tried: {', '.join(attempts)}"
+                caught(partial(hooks.describe, whose and wire.of(whose)))
+            reached = [*attempts, *sorted(wire.hosts())]
+            named = "profile" if whose else "None"
+            require(
+                not reached,
+                f"describe({named}, None) tried: {', '.join(reached)};"
+                " look things up in detect, in acquire, or in describe with a credential",
+            )
 
-    def test_describe_says_the_same_with_and_without_a_profile(
-        self, hooks: HookCaller, description: Description
-    ) -> None:
+    def test_describe_says_the_same_with_and_without_a_profile(self, hooks: Hooks, description: Description) -> None:
         """Only ``hosts``, ``binding`` and ``lead`` may depend on settings, not formats, sources or the settings class.
 
         The core needs the settings class before there is a profile, and reads stored credentials with these formats.
@@ -100,6 +113,13 @@ class Describing(ProviderKit):
         raise `ConfigurationError` naming the missing key.
         """
         kind = description.settings
+        for owner in (kind, *description.formats.values()):
+            for each in attrs.fields(owner) if attrs.has(owner) else ():
+                require(
+                    not isinstance(each.default, list | dict | set),
+                    f"the default of {owner.__name__}.{each.name} can be changed, for all that share it:"
+                    " use attrs.field(factory=…)",
+                )
         assert attrs.has(kind), f"{kind.__name__} is not an attrs class"
         required = [field.name for field in attrs.fields(kind) if field.init and field.default is attrs.NOTHING]
         assert not required, f"{kind.__name__} has fields without a default: {', '.join(required)}"

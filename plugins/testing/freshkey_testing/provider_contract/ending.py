@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from freshkey import Credential, Description, Profile
-from freshkey._plugins.hook_caller import HookCaller
-from freshkey.errors import LoginRequired, PluginBroken, TransientError
+from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
+from freshkey_testing.exchanges import made_response
 from freshkey_testing.guard import offline, read_only
+from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught, outcome_name, shown
+from freshkey_testing.provider_contract.probes import caught, outcome_name, reject_broken, require, shown
+from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
@@ -17,7 +19,7 @@ class Ending(ProviderKit):
     """Checks of ``revoke``, for providers that have it."""
 
     def test_a_revocation_without_a_network_is_not_one(
-        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
+        self, hooks: Hooks, profile: Profile, held: Credential, description: Description
     ) -> None:
         """If the provider cannot be reached, the credential still works: raise `TransientError`.
 
@@ -26,25 +28,45 @@ class Ending(ProviderKit):
         already do this.
         """
         _needs_revoke(description)
-        with offline() as attempts:
-            error = caught(lambda: hooks.revoke(description, profile, held))
+        wire = Wire(fault="before-sending")
+        with offline() as attempts, wire.watched():
+            error = caught(lambda: hooks.revoke(description, wire.of(profile), held))
         assert_no_secret(shown(error), secrets_of(held), "the error of revoke")
-        assert not isinstance(error, PluginBroken), f"revoke violated the contract: {error}"
+        reject_broken(error, "revoke")
         assert not isinstance(error, LoginRequired), f"revoke asks for a sign-in: {error}"
-        if attempts:
-            assert isinstance(error, TransientError), f"revoke without a network ended with {outcome_name(error)}"
+        if attempts or wire.sent:
+            require(
+                isinstance(error, TransientError),
+                f"revoke without a network ended with {outcome_name(error)}: let TransientError through",
+            )
+
+    def test_a_revocation_that_fails_is_not_one(
+        self, hooks: Hooks, profile: Profile, held: Credential, description: Description
+    ) -> None:
+        """If the server answers 503, the credential still works: raise `TransientError`."""
+        _needs_revoke(description)
+        wire = Wire(answers=(made_response(503),))
+        with wire.watched():
+            error = caught(lambda: hooks.revoke(description, wire.of(profile), held))
+        reject_broken(error, "revoke")
+        if wire.sent:
+            require(
+                isinstance(error, TransientError | OutcomeUnknown),
+                f"a revocation answered with status 503 ended with {outcome_name(error)}: raise TransientError",
+            )
 
     def test_a_revocation_stores_nothing(
-        self, hooks: HookCaller, profile: Profile, held: Credential, description: Description
+        self, hooks: Hooks, profile: Profile, held: Credential, description: Description
     ) -> None:
         """``revoke`` changes no files: the core deletes the stored credential, even if the provider is unreachable."""
         _needs_revoke(description)
-        with offline(), read_only() as attempts:
-            caught(lambda: hooks.revoke(description, profile, held))
+        wire = Wire(fault="before-sending")
+        with offline(), read_only() as attempts, wire.watched():
+            caught(lambda: hooks.revoke(description, wire.of(profile), held))
         assert not attempts, f"revoke tried to change files: {', '.join(attempts)}"
 
     def test_what_has_ended_can_be_ended_again(
-        self, hooks: HookCaller, profile: Profile, revocable: Credential, description: Description
+        self, hooks: Hooks, profile: Profile, revocable: Credential, description: Description
     ) -> None:
         """A second revocation is not an error: an unknown token counts as revoked (RFC 7009, section 2.2).
 

@@ -2,75 +2,159 @@
 
 from __future__ import annotations
 
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar, Final, NoReturn
+
 import attrs
 import pytest
 
-from freshkey import Credential, Description, Profile
-from freshkey._plugins.discovery import load_store
-from freshkey._plugins.hook_caller import HookCaller
-from freshkey._plugins.wiring import wire
-from freshkey.plugin import NonInteractive
+from freshkey import Credential, Description, Profile, Source
+from freshkey.errors import PluginBroken
+from freshkey.plugin import NonInteractive, Response
 from freshkey_testing.contract import Contract
+from freshkey_testing.exchanges import made_response
+from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
+from freshkey_testing.user import ScriptedUser
+
+
+FAR_ZONES: Final = {"Kiritimati": "<+14>-14", "Pago_Pago": "<-11>11"}
+"""The two ends of the day, as POSIX writes them, so that no time zone database is needed."""
+
+_told: Final[weakref.WeakKeyDictionary[type, dict[str, str]]] = weakref.WeakKeyDictionary()
 
 
 class ProviderKit(Contract):
     """Fixtures: some are provided by the subclass, the others are derived from them."""
+
+    deadline: ClassVar[float] = DEADLINE
+    """Real seconds that each hook may take."""
 
     # --- what a subclass provides ----------------------------------------------------------------------------
 
     @pytest.fixture
     def provider(self) -> object:
         """Return the provider: its module, or an object with the hooks."""
-        pytest.fail("override the fixture provider to return the module that implements the hooks")
+        pytest.fail("define the fixture provider: it returns the module that implements the hooks", pytrace=False)
 
     @pytest.fixture
-    def profile(self) -> Profile:
-        """Return a profile of this provider. Also create what its borrowed sources look for, with made-up secrets."""
-        pytest.fail("override the fixture profile to return a Profile with the provider's settings")
-
-    @pytest.fixture
-    def signed_in(self) -> Credential | None:
-        """Return a fresh owned credential of that profile, obtained by a real sign-in if possible."""
+    def settings(self) -> object:
+        """Return the settings, as an instance of the settings class or as a mapping. By default, all defaults."""
         return None
 
     @pytest.fixture
-    def not_renewable(self, held: Credential) -> Credential:
-        """Return an owned credential that needs a sign-in to renew; made from `signed_in` if possible."""
+    def profile(self, provider: object, settings: object, freshkey_profile: Callable[..., Profile]) -> Profile:
+        """Return a profile of this provider; by default, it sends to ``freshkey_http``, by a manual clock.
+
+        Override it to create what borrowed sources look for, with made-up secrets, and to script the server's answers.
+        """
+        return freshkey_profile(provider, settings)
+
+    @pytest.fixture
+    def users(self) -> Mapping[str, ScriptedUser]:
+        """Return who signs in, by the ID of each interactive source."""
+        return {}
+
+    @pytest.fixture
+    def refusal(self) -> Response:
+        """Return how the server refuses a renewal for good; by default, as OAuth says (RFC 6749, section 5.2)."""
+        return made_response(400, json={"error": "invalid_grant"})
+
+    @pytest.fixture
+    def signed_in(
+        self,
+        hooks: Hooks,
+        profile: Profile,
+        description: Description,
+        users: Mapping[str, ScriptedUser],
+        request: pytest.FixtureRequest,
+    ) -> Credential | None:
+        """Return a fresh owned credential of that profile; by default, from the first owned source that can be used."""
+        owned = [source for source in description.sources if source.owned]
+        for source in owned:
+            if not source.interactive:
+                return hooks.acquire(profile, source, NonInteractive(profile.name))
+            if source.id in users:
+                return hooks.acquire(profile, source, users[source.id])
+        if not owned:
+            return None
+        return fail_once(request.cls, _no_user(owned))
+
+    @pytest.fixture
+    def not_renewable(self, held: Credential, request: pytest.FixtureRequest) -> Credential | None:
+        """Return an owned credential that needs a sign-in to renew; None if every one can always be renewed."""
         if not held.renewable:
             return held
         if "refresh_token" not in attrs.fields_dict(type(held)):
-            pytest.skip("override the fixture not_renewable to check renewals that need a sign-in")
+            fail_once(
+                request.cls,
+                "define the fixture not_renewable: it returns an owned credential that only a sign-in can replace,"
+                " or None if there are none",
+            )
         return attrs.evolve(held, refresh_token=None)  # type: ignore[call-arg]  # checked above
 
     @pytest.fixture
-    def revocable(self) -> Credential:
-        """Return an owned credential of a server run by the test, where it may be revoked."""
-        pytest.skip("override the fixture revocable to check that a credential can be revoked twice")
+    def revocable(self, held: Credential) -> Credential:
+        """Return an owned credential of a server run or scripted by the test, where it may be revoked."""
+        return held
 
     # --- what the kit derives from it ------------------------------------------------------------------------
 
-    @pytest.fixture
-    def hooks(self, provider: object, profile: Profile) -> HookCaller:
-        """The hooks as the core calls them: return values are checked and errors classified."""
-        store = ("memory", load_store("memory"))
-        manager = wire(profile.provider, provider, store=store, store_is_configured=False, observers={})
-        return HookCaller(manager, profile.provider, lambda _: None, cleans=False)
+    @pytest.fixture(autouse=True)
+    def fitting(self, provider: object, request: pytest.FixtureRequest) -> None:
+        """Fail once if the hooks do not fit the contract; nothing else can then be checked."""
+        try:
+            Hooks.of("provider", provider, self.deadline).describe(None)
+        except PluginBroken as error:
+            fail_once(request.cls, f"the hooks do not fit the contract: {error}", cause=error)
 
     @pytest.fixture
-    def description(self, hooks: HookCaller, profile: Profile) -> Description:
+    def hooks(self, fitting: None, provider: object, profile: Profile) -> Hooks:  # noqa: ARG002  first
+        """The hooks as the core calls them: return values are checked and errors classified."""
+        return Hooks.of(profile.provider, provider, self.deadline)
+
+    @pytest.fixture
+    def description(self, hooks: Hooks, profile: Profile) -> Description:
         """The provider's description for that profile."""
         return hooks.describe(profile)
 
     @pytest.fixture
-    def held(self, signed_in: Credential | None) -> Credential:
-        """The owned credential; tests that need one are skipped if there is none."""
+    def held(self, signed_in: Credential | None, profile: Profile) -> Credential:
+        """The owned credential; where the description has no owned source, there is nothing to check."""
         if signed_in is None:
-            pytest.skip("override the fixture signed_in to check owned credentials")
-        return signed_in
+            pytest.skip("the provider has no owned source")
+        return attrs.evolve(signed_in, clock=profile.clock)
+
+    @pytest.fixture
+    def owned(
+        self,
+        hooks: Hooks,
+        profile: Profile,
+        description: Description,
+        users: Mapping[str, ScriptedUser],
+        held: Credential,
+    ) -> list[Credential]:
+        """An owned credential from each owned source that can be signed in with."""
+        others = [source for source in description.sources if source.owned and source.id != held.source]
+        return [
+            held,
+            *(
+                hooks.acquire(profile, source, users.get(source.id, NonInteractive(profile.name)))
+                for source in others
+                if not source.interactive or source.id in users
+            ),
+        ]
 
     @pytest.fixture
     def found(
-        self, hooks: HookCaller, profile: Profile, description: Description, signed_in: Credential | None
+        self,
+        hooks: Hooks,
+        profile: Profile,
+        description: Description,
+        signed_in: Credential | None,
+        request: pytest.FixtureRequest,
     ) -> list[Credential]:
         """Every credential to check: the owned one, and those from borrowed sources that need no user."""
         borrowed = [
@@ -78,7 +162,42 @@ class ProviderKit(Contract):
             for source in description.sources
             if not source.interactive and not source.owned and hooks.detect(profile, source)
         ]
-        everything = borrowed if signed_in is None else [signed_in, *borrowed]
+        everything = borrowed if signed_in is None else [attrs.evolve(signed_in, clock=profile.clock), *borrowed]
         if not everything:
-            pytest.skip("override the fixture signed_in, or create a credential for a borrowed source in profile")
+            fail_once(request.cls, "override the fixture profile: create a credential for a borrowed source in it")
         return everything
+
+    @pytest.fixture(params=FAR_ZONES)
+    def far_zone(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        """A time zone at an end of the day: a naive time is wrong by many hours in one of them."""
+        monkeypatch.setenv("TZ", FAR_ZONES[request.param])
+        _set_zone()
+        yield request.param
+        monkeypatch.undo()
+        _set_zone()
+
+
+def _no_user(owned: list[Source]) -> str:
+    names = " or ".join(repr(source.id) for source in owned)
+    return (
+        f"define the fixture users: it returns a ScriptedUser who signs in, for source {names};"
+        " and script the server's answers with freshkey_http, or run a server"
+    )
+
+
+def _set_zone() -> None:
+    if hasattr(time, "tzset"):  # not on Windows
+        time.tzset()
+
+
+def fail_once(cls: type, sentence: str, cause: BaseException | None = None) -> NoReturn:
+    """Fail the first test of a class that meets this, and skip the others: one flaw is one failure."""
+    told = _told.setdefault(cls, {})
+    current = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    first = told.setdefault(sentence, current)
+    if first != current:
+        pytest.skip(f"see the failure of {first}: {sentence}")
+    if cause is not None and cause.__cause__ is not None:
+        cause.add_note(sentence)
+        raise cause
+    pytest.fail(sentence, pytrace=False)

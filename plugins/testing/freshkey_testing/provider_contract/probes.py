@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Callable
-from typing import Final
+from typing import TypeVar
 
-from freshkey.errors import FreshkeyError
+import pytest
+
+from freshkey.errors import FreshkeyError, PluginBroken
 
 
-_AGES: Final = 10.0
+T = TypeVar("T")
 
 
 def caught(act: Callable[[], object]) -> BaseException | None:
@@ -22,13 +23,25 @@ def caught(act: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def on_thread(act: Callable[[], object]) -> BaseException | None:
-    """Run `act` on a separate thread and return what it raised, or a TimeoutError if it hangs."""
-    outcome: list[BaseException | None] = []
-    thread = threading.Thread(target=lambda: outcome.append(caught(act)), daemon=True)
-    thread.start()
-    thread.join(_AGES)
-    return outcome[0] if outcome else TimeoutError(f"still running after {_AGES:.0f} s")
+def tried(act: Callable[[], T]) -> tuple[T | None, FreshkeyError | None]:
+    """Run `act` and return its result, or the `FreshkeyError` that it raised."""
+    try:
+        return act(), None
+    except FreshkeyError as error:
+        return None, error
+
+
+def require(fulfilled: object, sentence: str) -> None:
+    """Fail with a sentence; unlike `assert`, pytest does not explain it with values, which may be secret."""
+    if not fulfilled:
+        pytest.fail(sentence, pytrace=False)
+
+
+def reject_broken(error: BaseException | None, what: str) -> None:
+    """Raise what is outside the contract again, so that pytest shows where the plugin raised it."""
+    if isinstance(error, PluginBroken):
+        error.add_note(f"{what} must raise one of the errors of freshkey.errors instead, and return what it promises")
+        raise error
 
 
 def outcome_name(error: BaseException | None) -> str:

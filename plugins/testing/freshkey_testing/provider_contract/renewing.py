@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from freshkey import Credential, Profile, Validity
-from freshkey._plugins.hook_caller import HookCaller
-from freshkey.errors import LoginRequired, PluginBroken, ProviderRefused, TransientError
-from freshkey.plugin import LoggingReporter
+from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey_testing.guard import offline
+from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught, outcome_name, shown
+from freshkey_testing.provider_contract.probes import caught, outcome_name, require, shown
+from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
@@ -18,38 +18,31 @@ class Renewing(ProviderKit):
     """Checks of what happens to a credential after the sign-in."""
 
     def test_a_renewal_that_needs_the_user_says_so(
-        self, hooks: HookCaller, profile: Profile, not_renewable: Credential
+        self, hooks: Hooks, profile: Profile, not_renewable: Credential | None
     ) -> None:
         """`refresh` of a non-renewable credential raises `LoginRequired` or `ProviderRefused`, and sends nothing."""
-        with offline() as attempts:
-            error = caught(lambda: hooks.refresh(profile, not_renewable, LoggingReporter()))
-        assert not attempts, f"refresh without a refresh token tried: {', '.join(attempts)}"
+        if not_renewable is None:
+            pytest.skip("every owned credential can be renewed")
+        wire = Wire(fault="before-sending")
+        with offline() as attempts, wire.watched():
+            error = caught(lambda: hooks.refresh(wire.of(profile), not_renewable))
+        tried = [*attempts, *sorted(wire.hosts())]
+        require(not tried, f"refresh without a refresh token tried to reach the network: {', '.join(tried)}")
         assert_no_secret(shown(error), secrets_of(not_renewable), "the error of refresh")
-        assert isinstance(error, LoginRequired | ProviderRefused), f"refresh ended with {outcome_name(error)}"
+        require(
+            isinstance(error, LoginRequired | ProviderRefused),
+            f"refresh of a credential that only a sign-in can replace ended with {outcome_name(error)}:"
+            " raise LoginRequired",
+        )
 
-    def test_a_renewal_without_a_network_is_worth_another_try(
-        self, hooks: HookCaller, profile: Profile, held: Credential
-    ) -> None:
-        """If the connection fails, nothing was sent: raise `TransientError`, and never ask for a sign-in.
-
-        `freshkey.plugin.send` already classifies failures this way.
-        """
-        if not held.renewable:
-            pytest.skip("the credential of signed_in is not renewable")
-        with offline() as attempts:
-            error = caught(lambda: hooks.refresh(profile, held, LoggingReporter()))
-        assert_no_secret(shown(error), secrets_of(held), "the error of refresh")
-        assert not isinstance(error, PluginBroken), f"refresh violated the contract: {error}"
-        if attempts:
-            assert isinstance(error, TransientError), f"refresh without a network ended with {outcome_name(error)}"
-
-    def test_an_unreachable_provider_is_an_answer(self, hooks: HookCaller, profile: Profile, held: Credential) -> None:
+    def test_an_unreachable_provider_is_an_answer(self, hooks: Hooks, profile: Profile, held: Credential) -> None:
         """``describe`` with a credential returns an `Inspection` even without a network: `Validity.UNREACHABLE`.
 
         ``freshkey whoami`` shows it; an error would hide what is known without the network.
         """
-        with offline() as attempts:
-            inspection = hooks.inspect(profile, held)
-        if attempts:
+        wire = Wire(fault="before-sending")
+        with offline() as attempts, wire.watched():
+            inspection = hooks.inspect(wire.of(profile), held)
+        if attempts or wire.sent:
             assert inspection.validity is not Validity.VALID, "the inspection says VALID without a network"
         assert_no_secret(repr(inspection), secrets_of(held), "the inspection")

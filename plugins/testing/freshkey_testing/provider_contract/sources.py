@@ -9,12 +9,13 @@ import attrs
 from attrs import evolve
 
 from freshkey import Credential, Description, Detected, Profile
-from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import LoginRequired
 from freshkey.plugin import NonInteractive
 from freshkey_testing.guard import offline
+from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught, on_thread, outcome_name
+from freshkey_testing.provider_contract.probes import caught, outcome_name, require
+from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
@@ -24,18 +25,24 @@ _MAX_SHOWN: Final = 4
 class Sources(ProviderKit):
     """Checks of ``Source.detect`` and ``acquire``."""
 
-    def test_detect_is_offline(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+    def test_detect_is_offline(self, hooks: Hooks, profile: Profile, description: Description) -> None:
         """``detect`` may only read the environment and local files: no connections, no child processes.
 
         It runs for every source whenever freshkey determines which credential to use.
         """
         for source in description.sources:
+            wire = Wire(fault="before-sending")
             with offline() as attempts:
-                caught(partial(hooks.detect, profile, source))
-            assert not attempts, f"detect of source {source.id!r} tried: {', '.join(attempts)}"
+                caught(partial(hooks.detect, wire.of(profile), source))
+            reached = [*attempts, *sorted(wire.hosts())]
+            require(
+                not reached,
+                f"detect of source {source.id!r} tried: {', '.join(reached)};"
+                " look only at the environment and local files, and leave the rest to acquire",
+            )
 
     def test_detect_never_shows_the_value(
-        self, hooks: HookCaller, profile: Profile, description: Description, found: list[Credential]
+        self, hooks: Hooks, profile: Profile, description: Description, found: list[Credential]
     ) -> None:
         """A `Detected` says what was found where, with at most four characters of the value (`Secret.last_four`)."""
         secrets = secrets_of(found)
@@ -46,7 +53,7 @@ class Sources(ProviderKit):
                 assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
                 assert _is_labeled(detected), f"source {source.id!r} does not say what was found, and where"
 
-    def test_setup_is_a_hint(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+    def test_setup_is_a_hint(self, hooks: Hooks, profile: Profile, description: Description) -> None:
         """``setup`` only reads the profile's settings, and returns None or an imperative without a final period."""
         for source in description.sources:
             with offline() as attempts:
@@ -56,7 +63,7 @@ class Sources(ProviderKit):
                 f"setup of source {source.id!r} must return a sentence with a capital and without a final period"
             )
 
-    def test_ignored_settings_exist(self, hooks: HookCaller, profile: Profile, description: Description) -> None:
+    def test_ignored_settings_exist(self, hooks: Hooks, profile: Profile, description: Description) -> None:
         """``ignores`` only reads the profile, and returns names of fields of `Description.settings`."""
         names = {each.name for each in attrs.fields(description.settings)}
         for source in description.sources:
@@ -73,7 +80,7 @@ class Sources(ProviderKit):
             assert settings <= names, f"source {source.id!r} is chosen by settings that do not exist: {settings}"
 
     def test_without_a_user_a_sign_in_is_refused_at_once(
-        self, hooks: HookCaller, profile: Profile, description: Description
+        self, hooks: Hooks, profile: Profile, description: Description
     ) -> None:
         """An interactive source raises `LoginRequired` at once when there is no user to ask.
 
@@ -82,14 +89,20 @@ class Sources(ProviderKit):
         """
         interactive = [source for source in description.sources if source.interactive]
         for source in interactive:
-            error = on_thread(partial(hooks.acquire, profile, source, NonInteractive(profile.name)))
+            wire = Wire(fault="before-sending")
+            with wire.watched():
+                error = caught(partial(hooks.acquire, wire.of(profile), source, NonInteractive(profile.name)))
+            require(
+                not wire.sent,
+                f"acquire from interactive source {source.id!r} sent a request before it asked the user: ask first",
+            )
             assert isinstance(error, LoginRequired), (
                 f"acquire from interactive source {source.id!r} without a user"
                 f" ended with {outcome_name(error)} instead of LoginRequired"
             )
 
     def test_sources_that_need_no_user_do_not_prompt(
-        self, hooks: HookCaller, profile: Profile, description: Description
+        self, hooks: Hooks, profile: Profile, description: Description
     ) -> None:
         """A source that asks questions must be declared ``interactive=True``, so that the core can prepare for them."""
         for source in description.sources:

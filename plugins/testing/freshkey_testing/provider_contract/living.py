@@ -1,0 +1,169 @@
+"""Checks of the life after a sign-in: a renewal, a second one with what it returned, and a rejected credential."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Final, NoReturn
+
+from freshkey import Credential, Description, Profile
+from freshkey.plugin import LoggingReporter, Reason, Response
+from freshkey_testing.clock import ManualClock
+from freshkey_testing.guard import read_only
+from freshkey_testing.overheard import Overheard
+from freshkey_testing.provider_contract.hooks import Hooks
+from freshkey_testing.provider_contract.kit import ProviderKit
+from freshkey_testing.provider_contract.probes import require, tried
+from freshkey_testing.provider_contract.results import (
+    check_secrecy,
+    check_times,
+    sent_refresh_token,
+    with_refresh_token,
+)
+from freshkey_testing.provider_contract.wire import Wire
+
+
+_QUESTIONS: Final = frozenset(
+    {"confirm", "open_url", "read_code", "show_device_code", "read_text", "read_secret", "choose", "require_attended"}
+)
+
+
+_NEW_TOKEN: Final = "kit-new-refresh-token-7c1f6a20"  # noqa: S105  made up
+
+
+class Living(ProviderKit):
+    """``refresh``, with a server that answers."""
+
+    def test_a_renewal_returns_a_newer_credential(
+        self,
+        hooks: Hooks,
+        profile: Profile,
+        description: Description,
+        owned: list[Credential],
+        far_zone: str,  # noqa: ARG002  the world it runs in
+    ) -> None:
+        """``refresh`` returns a newer credential, twice in a row, and changes nothing else.
+
+        It is a new object with the time, the lifetime and the tokens of the answer; source and identity stay. Nothing
+        is written, printed or logged, the user is not asked, and only hosts of the description are called.
+        """
+        require(
+            not description.single_use or any(each.renewable for each in owned),
+            "Description.single_use is True, but no credential of the owned sources is renewable:"
+            " keep the refresh token in it",
+        )
+        for credential in owned:
+            first, wire = _renewed(hooks, profile, credential, "refresh")
+            if first is None:
+                continue
+            _check_hosts(wire, description)
+            second, _ = _renewed(hooks, profile, first, "the second refresh, with what the first returned,")
+            require(second is not None, "refresh returned a credential that is not renewable: keep the refresh token")
+
+    def test_a_rejected_credential_is_replaced(self, hooks: Hooks, profile: Profile, owned: list[Credential]) -> None:
+        """With ``reason`` REFUSED, ``refresh`` returns another secret: the one it has was rejected by a server.
+
+        A provider that extends what it has, such as a lease, must get another one instead.
+        """
+        for credential in owned:
+            if credential.renewable:
+                newer = hooks.refresh(profile, credential, reason=Reason.REFUSED)
+                require(
+                    not newer.authorizes_like(credential),
+                    "refresh with reason REFUSED returned the secret that a server has rejected:"
+                    " look at reason, and get another credential in place of extending this one",
+                )
+
+    def test_the_refresh_token_of_the_server_is_kept(
+        self, hooks: Hooks, profile: Profile, description: Description, owned: list[Credential]
+    ) -> None:
+        """If the answer has a refresh token, it is used from then on; if it has none, the old one is (RFC 6749, 6).
+
+        The kit repeats the answers of one renewal, with another refresh token and without one.
+        """
+        for credential in owned:
+            old = credential.renewal_secret
+            if not credential.renewable or old is None:
+                continue
+            real = Wire()
+            with real.watched():
+                hooks.refresh(real.of(profile), credential)
+            require(
+                description.single_use or sent_refresh_token(real.received) in (None, old.reveal()),
+                "the server replaces the refresh token at each renewal: set Description.single_use to True",
+            )
+            for token in (_NEW_TOKEN, None):
+                _check_token(hooks, profile, credential, real.received, token)
+
+
+def _check_token(
+    hooks: Hooks, profile: Profile, credential: Credential, answers: list[Response], token: str | None
+) -> None:
+    """Renew with the same answers, but with another refresh token, or none."""
+    wire = Wire(answers=tuple(with_refresh_token(answer, token) for answer in answers))
+    with wire.watched():
+        newer = hooks.refresh(wire.of(profile), credential)
+    if sent_refresh_token(wire.received) != token:
+        return  # these answers are not those of a token endpoint
+    if token is None:
+        require(
+            newer.renewal_secret == credential.renewal_secret,
+            "the server sent no new refresh token, and refresh dropped the old one: keep it",
+        )
+        return
+    require(
+        newer.renewal_secret is not None and newer.renewal_secret.reveal() == token,
+        "the server sent a new refresh token, and refresh did not return it: the old one may be spent",
+    )
+
+
+def _renewed(hooks: Hooks, profile: Profile, old: Credential, what: str) -> tuple[Credential | None, Wire]:
+    """Renew a credential a minute later; None if it is not renewable."""
+    wire, heard, reporter = Wire(), Overheard(), _Reporter()
+    if not old.renewable:
+        return None, wire
+    if isinstance(profile.clock, ManualClock):
+        profile.clock.advance(60.0)
+    with ExitStack() as stack:
+        writes = stack.enter_context(read_only())
+        for each in (wire.watched(), heard.records(), heard.output()):
+            stack.enter_context(each)
+        new, error = tried(lambda: hooks.refresh(wire.of(profile), old, reporter))
+    raw: Credential = hooks.raw
+    require(not writes, f"{what} tried to change files ({', '.join(writes)}): the core stores the credential")
+    require(not reporter.asked, f"{what} asked the user ({', '.join(reporter.asked)}): raise LoginRequired instead")
+    if error is not None or new is None:
+        raise error or AssertionError(what)
+    require(raw is not old, f"{what} returned its argument: return a new credential")
+    require(new.obtained.wall > old.obtained.wall or raw.obtained is not old.obtained, _too_old(what))
+    if isinstance(profile.clock, ManualClock):
+        require(new.obtained.wall > old.obtained.wall, _too_old(what))
+    require(
+        raw.source in ("", old.source), f"{what} returned source={raw.source!r}: keep that of the credential it renews"
+    )
+    require(not raw.identity.differs_from(old.identity), f"{what} returned another identity: keep that of the sign-in")
+    check_times(new, profile, wire.received, what)
+    check_secrecy(new, wire.received, heard, what)
+    return new, wire
+
+
+def _too_old(what: str) -> str:
+    return f"{what} returned a credential that is not newer than the old one: set obtained to profile.clock.now()"
+
+
+def _check_hosts(wire: Wire, description: Description) -> None:
+    odd = sorted(wire.hosts() - {host.lower() for host in description.hosts})
+    require(not odd, f"refresh called {', '.join(odd)}: add it to Description.hosts")
+
+
+class _Reporter(LoggingReporter):
+    """Reports, and notes every question that a provider tries to ask."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _QUESTIONS:
+            self.asked.append(name)
+            raise AttributeError(f"refresh tried to ask the user with {name}: raise LoginRequired instead")
+        raise AttributeError(name)

@@ -1,0 +1,123 @@
+"""What is wrong with a credential that a hook returned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from freshkey import Credential, Profile, Secret
+from freshkey.plugin import Response
+from freshkey_testing.overheard import Overheard
+from freshkey_testing.provider_contract.probes import require
+from freshkey_testing.secret_scan import leaks, secrets_of
+
+
+_SECRET_NAMES: Final = ("token", "secret", "password", "key")
+_MIN_SECRET: Final = 8
+_MAX_AGE: Final = 300.0
+_MAX_LIFETIME: Final = 10 * 366 * 86400.0
+_SECONDS: Final = "give seconds from obtained until the end, counted by profile.clock and with aware UTC times"
+_LIFETIMES: Final = ("expires_in", "expiresin")
+_REFRESH_TOKENS: Final = ("refresh_token", "refreshtoken")
+
+
+def check_times(credential: Credential, profile: Profile, answers: list[Response], what: str) -> None:
+    """The times of a new credential are those of the profile's clock and of the answer."""
+    age = profile.clock.now().wall - credential.obtained.wall
+    require(
+        abs(age) < _MAX_AGE,
+        f"{what} returned a credential obtained {age:.0f} s before now: set obtained to profile.clock.now()",
+    )
+    for name, value in _plain(credential):
+        if isinstance(value, datetime):
+            require(value.tzinfo is not None, f"{what} set {name} to a naive datetime: give it the time zone UTC")
+    lifetime = credential.lifetime
+    if lifetime is None:
+        return
+    require(
+        0 < lifetime < _MAX_LIFETIME,
+        f"{what} returned a lifetime of {lifetime:.0f} s: {_SECONDS}",
+    )
+    said = [value for name, value in _members(answers) if name in _LIFETIMES and isinstance(value, int | float)]
+    if said:
+        require(
+            lifetime <= max(said) + 1,
+            f"{what} returned a lifetime of {lifetime:.0f} s, but the server said {max(said):.0f} s: {_SECONDS}",
+        )
+
+
+def check_secrecy(credential: Credential, answers: list[Response], heard: Overheard, what: str) -> None:
+    """No secret of a new credential was said, or is outside a `Secret`."""
+    received = {
+        value
+        for name, value in _members(answers)
+        if name.endswith(_SECRET_NAMES) and isinstance(value, str) and len(value) >= _MIN_SECRET
+    }
+    secrets = secrets_of(credential) | received
+    check_silence(heard, secrets, what)
+    for name, value in _plain(credential):
+        require(
+            not leaks(str(value), secrets),
+            f"{what} put a secret into the plain field {name} of {type(credential).__name__}: make it a Secret",
+        )
+
+
+def check_silence(heard: Overheard, secrets: frozenset[str], what: str) -> None:
+    """No secret was said."""
+    for where, text in heard.said:
+        require(not leaks(text, secrets), f"{what} showed a secret in {where}: never print, log or warn with one")
+
+
+def sent_refresh_token(answers: list[Response]) -> str | None:
+    """Return the refresh token of the last answer that has one."""
+    found = [value for name, value in _members(answers) if name in _REFRESH_TOKENS and isinstance(value, str)]
+    return found[-1] if found else None
+
+
+def with_refresh_token(response: Response, token: str | None) -> Response:
+    """Return a token response with another refresh token, or with none; other responses stay as they are."""
+    try:
+        body = json.loads(response.body)
+    except ValueError:
+        return response
+    if not isinstance(body, dict) or not any(_folded(name) in ("access_token", "accesstoken") for name in body):
+        return response
+    camel = "accessToken" in body
+    kept = {name: value for name, value in body.items() if _folded(name) not in _REFRESH_TOKENS}
+    if token is not None:
+        kept["refreshToken" if camel else "refresh_token"] = token
+    return attrs.evolve(response, body=json.dumps(kept).encode())
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
+
+
+def _members(answers: list[Response]) -> Iterator[tuple[str, Any]]:
+    for answer in answers:
+        try:
+            body = json.loads(answer.body)
+        except ValueError:
+            continue
+        yield from _walk(body)
+
+
+def _walk(value: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield _folded(str(name)), member
+            yield from _walk(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _walk(member)
+
+
+def _plain(credential: Credential) -> Iterator[tuple[str, Any]]:
+    for each in attrs.fields(type(credential)):
+        value = getattr(credential, each.name)
+        if not isinstance(value, Secret) and each.repr is not False and value is not None:
+            yield each.name, value

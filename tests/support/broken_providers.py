@@ -1,0 +1,266 @@
+"""One edit each of `one_provider`, and what the contract kit says: the test that fails, and a part of its sentence.
+
+Each is (text that is replaced, what replaces it, test, part of the sentence).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+RENEWS = "test_a_renewal_returns_a_newer_credential[Pago_Pago]"
+SIGNS_IN = "test_each_owned_source_signs_in[Pago_Pago]"
+KEEPS_TOKEN = "test_the_refresh_token_of_the_server_is_kept"  # a name
+LOST = "test_a_lost_answer_is_an_unknown_outcome"
+UNSENT = "test_what_was_not_sent_is_worth_another_try"
+ERROR = "test_a_server_error_is_worth_another_try"
+LIMIT = "test_a_rate_limit_is_heeded"
+REFUSED = "test_a_refused_renewal_needs_the_user"
+NONSENSE = "test_an_answer_that_makes_no_sense_is_an_error_of_the_contract[an empty object]"
+
+_REFRESH = "    answer = client(profile).refresh(credential.refresh_token)\n"
+_PROGRESS = '    reporter.progress("renewing")\n'
+_LEASED = '    return Lease(obtained=now, lifetime=lifetime, password=password, lease=number, source="lease")\n'
+_RENEWED = "        source=credential.source,\n"
+_KEPT = "        refresh_token=answer.refresh_token or credential.refresh_token,\n"
+_SIGNED_IN = '        source="sign-in",\n'
+_OBTAINED = "        obtained=answer.requested or profile.clock.now(),\n        lifetime=answer.expires_in,\n"
+_ASKS = "    interaction.open_url(OAUTH_SERVER.authorization_endpoint)\n"
+_REVOKE = "        client(profile).revoke(credential.renewal_secret)\n"
+_DESCRIBED = "        return inspect(profile, credential)\n"
+_NAIVE = (
+    "        obtained=profile.clock.now(),\n        lifetime=(datetime.utcfromtimestamp(profile.clock.now().wall"
+    " + (answer.expires_in or 0)).timestamp() - profile.clock.now().wall),\n"
+)
+_FROM_FUTURE = "from __future__ import annotations\n"
+
+
+def _caught(kinds: str, then: str) -> str:
+    """Return the renewal with another way to treat some errors."""
+    call = "client(profile).refresh(credential.refresh_token)"
+    return f"    try:\n        answer = {call}\n    except {kinds} as error:\n        {then}\n"
+
+
+BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
+    # --- results of refresh
+    "refresh returns a dict": (
+        _PROGRESS,
+        '    return {"access_token": "x"}\n',
+        RENEWS,
+        "dict instead of Credential",
+    ),
+    "refresh returns nothing": (_PROGRESS, "    return None\n", RENEWS, "returned nothing instead of Credential"),
+    "refresh returns its argument": (_PROGRESS, "    return credential\n", RENEWS, "returned its argument"),
+    "refresh reuses the refresh token": (
+        _KEPT,
+        "        refresh_token=credential.refresh_token,\n",
+        KEEPS_TOKEN,
+        "sent a new refresh token, and refresh did not return it",
+    ),
+    "refresh drops the refresh token": (
+        _KEPT,
+        "        refresh_token=answer.refresh_token,\n",
+        KEEPS_TOKEN,
+        "dropped the old one: keep it",
+    ),
+    "refresh returns no refresh token": (_KEPT, "", RENEWS, "not renewable: keep the refresh token"),
+    "refresh keeps the old time": (
+        _LEASED,
+        _LEASED.replace("obtained=now", "obtained=old.obtained if old else now"),
+        RENEWS,
+        "set obtained to profile.clock.now()",
+    ),
+    "refresh says another source": (
+        _RENEWED,
+        '        source="elsewhere",\n',
+        RENEWS,
+        "keep that of the credential it renews",
+    ),
+    "refresh says another identity": (
+        _RENEWED,
+        _RENEWED + '        identity=Identity(account="eve"),\n',
+        RENEWS,
+        "keep that of the sign-in",
+    ),
+    "an unknown format": ('"lease": Lease, ', "", RENEWS, "format that is not in its description"),
+    "a lease is extended although it was refused": (
+        "reason is Reason.REFUSED",
+        "False",
+        "test_a_rejected_credential_is_replaced",
+        "look at reason",
+    ),
+    # --- effects of refresh
+    "refresh hangs": (_PROGRESS, "    threading.Event().wait()\n", RENEWS, "still running after 1 s: give each wait"),
+    "refresh writes a file": (
+        _PROGRESS,
+        '    open(os.path.join(os.environ["TMPDIR"], "cache"), "w").close()\n',
+        RENEWS,
+        "core stores the credential",
+    ),
+    "refresh asks the user": (
+        _PROGRESS,
+        '    reporter.confirm("Renew?")\n',
+        RENEWS,
+        "asked the user (confirm): raise LoginRequired",
+    ),
+    "refresh prints a secret": (
+        _REFRESH,
+        _REFRESH + "    print(answer.access_token.reveal())\n",
+        RENEWS,
+        "a secret in standard output",
+    ),
+    "refresh logs a secret": (
+        _REFRESH,
+        _REFRESH + '    __import__("logging").getLogger("one").debug(answer.access_token.reveal())\n',
+        RENEWS,
+        "a secret in a log record of 'one'",
+    ),
+    "refresh warns with a secret": (
+        _REFRESH,
+        _REFRESH + '    __import__("warnings").warn(answer.access_token.reveal())\n',
+        RENEWS,
+        "a secret in a UserWarning",
+    ),
+    "a secret in a plain field": (
+        "        token_endpoint=TOKEN_URL,\n" + _RENEWED,
+        "        token_endpoint=TOKEN_URL,\n        issuer=answer.access_token.reveal(),\n" + _RENEWED,
+        RENEWS,
+        "plain field issuer of OAuthToken: make it a Secret",
+    ),
+    "a secret in the text of an error": (
+        _REFRESH,
+        _caught("TransientError", "raise TransientError(credential.refresh_token.reveal()) from error"),
+        UNSENT,
+        "the error of refresh holds a secret",
+    ),
+    "refresh exits": (_PROGRESS, "    raise SystemExit(1)\n", RENEWS, "SystemExit"),
+    "refresh raises KeyError": (
+        "except (KeyError, TypeError, ValueError)",
+        "except (TypeError, ValueError)",
+        NONSENSE,
+        "one of the errors of freshkey.errors instead",
+    ),
+    # --- errors of refresh
+    "a lost answer is transient": (
+        _REFRESH,
+        _caught("OutcomeUnknown", 'raise TransientError("try again") from None'),
+        LOST,
+        "let OutcomeUnknown through",
+    ),
+    "a server error asks for a sign-in": (
+        _REFRESH,
+        _caught("TransientError", 'raise LoginRequired("sign in") from None'),
+        ERROR,
+        "status 503 ended with LoginRequired",
+    ),
+    "no connection asks for a sign-in": (
+        _REFRESH,
+        _caught("TransientError", 'raise LoginRequired("sign in") from None'),
+        UNSENT,
+        "let TransientError through",
+    ),
+    "a rate limit is a refusal": (
+        "response.status == 429 or response.status >= 500",
+        "response.status >= 500",
+        LIMIT,
+        "status 429 ended with ProviderRefused",
+    ),
+    "Retry-After is ignored": (
+        ", retry_after=retry_after(response.headers, now)",
+        "",
+        LIMIT,
+        "pass on freshkey.plugin.retry_after",
+    ),
+    "a refusal is transient": (
+        _REFRESH,
+        _caught("LoginRequired", 'raise TransientError("try again") from None'),
+        REFUSED,
+        "raise LoginRequired",
+    ),
+    "a failure returns the old credential": (
+        _REFRESH,
+        _caught("TransientError", "return __import__('attrs').evolve(credential)"),
+        ERROR,
+        "ended with no error",
+    ),
+    # --- times
+    "a lifetime in milliseconds": (
+        'float(answer["seconds"])',
+        'float(answer["seconds"]) * 1e6',
+        RENEWS,
+        "lifetime of 600000000 s",
+    ),
+    "an OAuth lifetime in milliseconds": (
+        "        lifetime=answer.expires_in,\n",
+        "        lifetime=(answer.expires_in or 0) * 1000,\n",
+        SIGNS_IN,
+        "the server said 3600 s",
+    ),
+    "a naive time": (_OBTAINED, _NAIVE, SIGNS_IN, "aware UTC times"),
+    "another clock": (
+        "        obtained=answer.requested or profile.clock.now(),\n",
+        "        obtained=__import__('freshkey.plugin').plugin.SYSTEM.now(),\n",
+        SIGNS_IN,
+        "set obtained to profile.clock.now()",
+    ),
+    # --- sign-in and sources
+    "a sign-in of another source": (_SIGNED_IN, '        source="other",\n', SIGNS_IN, "set it to source.id"),
+    "a sign-in that does not ask first": (
+        _ASKS,
+        '    client(profile).exchange(Grant(code=Secret("x"), pkce=Pkce.create(), redirect_uri="x", state="x"))\n'
+        + _ASKS,
+        "test_without_a_user_a_sign_in_is_refused_at_once",
+        "before it asked the user",
+    ),
+    "detect uses the network": (
+        '    key = Secret(os.environ.get("ONE_KEY", ""))\n',
+        '    profile.send(Request(method="GET", url=f"https://{HOST}/me"))\n    key = Secret(os.environ["ONE_KEY"])\n',
+        "test_detect_is_offline",
+        "tried: ",
+    ),
+    "detect shows the value": (
+        'origin="variable ONE_KEY"',
+        'origin=f"ONE_KEY={key.reveal()}"',
+        "test_detect_never_shows_the_value",
+        "holds a secret",
+    ),
+    # --- description
+    "describe opens a file": (
+        _DESCRIBED,
+        _DESCRIBED + "    open(os.devnull).close()\n",
+        "test_describe_does_no_io",
+        "tried: open",
+    ),
+    "describe sends a request": (
+        _DESCRIBED,
+        _DESCRIBED + '    if profile:\n        profile.send(Request(method="GET", url=f"https://{HOST}/me"))\n',
+        "test_describe_does_no_io",
+        "tried: ",
+    ),
+    "an import of a heavy library": (
+        "import os\n",
+        "import os\nimport httpx\n",
+        "test_its_import_is_cheap",
+        "import them in the functions that need them",
+    ),
+    "single use is not said": (
+        "        single_use=True,\n",
+        "",
+        KEEPS_TOKEN,
+        "set Description.single_use to True",
+    ),
+    "the hosts are missing": ("(HOST,) if profile else ()", "()", SIGNS_IN, "Add id.one.example to Description.hosts"),
+    "a default that can be changed": (
+        '    region: str = "here"\n',
+        '    region: str = "here"\n    tags: list = []\n',
+        "test_settings_have_defaults",
+        "use attrs.field(factory=",
+    ),
+    # --- sign-out
+    "a revocation swallows errors": (
+        _REVOKE,
+        "        try:\n    " + _REVOKE + "        except TransientError:\n            pass\n",
+        "test_a_revocation_that_fails_is_not_one",
+        "status 503 ended with no error",
+    ),
+}
