@@ -110,6 +110,7 @@ ONLY_THERE = {
         "freshkey._stores.encrypted_file.store",
         "freshkey._stores.encrypted_file.key",
         "freshkey.oauth.assertion",
+        "freshkey_testing.server.signature",
         "freshkey_vertex.google_auth",
     },
     "filelock": {"freshkey._interprocess.lock"},

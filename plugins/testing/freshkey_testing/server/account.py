@@ -27,6 +27,16 @@ class Account:
     plan: str | None = "max"
     rate_limit_tier: str | None = "default_claude_max_5x"
 
+    def claims(self) -> dict[str, object]:
+        """Return the claims of ID tokens and of the userinfo endpoint (OpenID Connect Core 1.0, section 5.1)."""
+        return {
+            "sub": self.id,
+            "email": self.email,
+            "email_verified": True,
+            "name": self.name,
+            "org_id": self.organization_id,
+        }
+
     def token_fields(self) -> dict[str, object]:
         """Return the fields about the account in a token response, in addition to those of RFC 6749, section 5.1."""
         return {

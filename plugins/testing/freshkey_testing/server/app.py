@@ -10,11 +10,13 @@ from attrs import evolve
 from freshkey import Clock
 from freshkey.plugin import SYSTEM
 from freshkey_testing.server.account import Account
+from freshkey_testing.server.client_check import ClientCheck
 from freshkey_testing.server.faults import Faults, outage_answer
-from freshkey_testing.server.grants import Grants
+from freshkey_testing.server.grants import Grant, Grants
 from freshkey_testing.server.log import Entry, Log
 from freshkey_testing.server.policy import Policy
 from freshkey_testing.server.routes import Act, Endpoints, urls_at
+from freshkey_testing.server.signature import signed_with_secret
 from freshkey_testing.server.wire import Answer, Asked, Listener
 
 
@@ -28,20 +30,22 @@ CLIENT_ID: Final = "freshkey-test-client"
 class AuthorizationServer:
     """An OAuth authorization server on an ephemeral port of 127.0.0.1; a context manager.
 
-    It knows one public client, requires PKCE with S256, and immediately approves every sign-in for the account that
-    the test chose. Faults can be set for the endpoints ``authorize``, ``token``, ``revoke``, ``device``, ``profile``,
-    ``resource`` and ``metadata``.
+    It knows one client, which is public unless the policy says how it authenticates, requires PKCE with S256, and
+    immediately approves every sign-in for the account that the test chose. Faults can be set for the endpoints
+    ``authorize``, ``token``, ``revoke``, ``device``, ``profile``, ``userinfo``, ``resource`` and ``metadata``.
 
     Args:
         policy: The server's behavior; may be changed while it runs.
         account: The account that approves sign-ins.
         clock: Decides when codes and tokens expire.
         client_id: The one client the server knows.
+        client_public_key: Its public key in PEM format, for ``private_key_jwt``.
 
     Attributes:
         policy: As given; change its attributes, do not replace the object.
         account: The account that approves the next sign-in; may be changed while the server runs.
         client_id: As given.
+        client_secret: Its secret, made up for this server.
         token_fields: Returns the fields of a token response that are not in RFC 6749; may be replaced.
         urls: The URLs of the endpoints.
     """
@@ -53,6 +57,7 @@ class AuthorizationServer:
         account: Account | None = None,
         clock: Clock = SYSTEM,
         client_id: str = CLIENT_ID,
+        client_public_key: str | None = None,
     ) -> None:
         self.policy: Final = policy or Policy()
         self.account = account or Account()
@@ -64,11 +69,15 @@ class AuthorizationServer:
         self._grants = Grants(self.policy, clock, self._log)
         self._listener = Listener(self._answer)
         self.urls = urls_at(f"http://127.0.0.1:{self._listener.port}")
+        self.client_secret: Final = self._grants.make_secret("client")
+        self._clock = clock
         self._endpoints = Endpoints(
             self.policy,
             self._grants,
             self.urls,
             client_id=client_id,
+            check=self._check_with(client_public_key),
+            id_token=self._id_token,
             account=lambda: self.account,
             extra=self._extra,
             now=clock.elapsed,
@@ -221,6 +230,33 @@ class AuthorizationServer:
 
     def _note_fault(self, what: str) -> None:
         self._grants.note("fault", detail=what)
+
+    def _check_with(self, client_public_key: str | None) -> ClientCheck:
+        return ClientCheck(
+            self.policy,
+            client_id=self.client_id,
+            secret=self.client_secret,
+            public_key=client_public_key,
+            audiences=(self.urls.issuer, self.urls.token),
+            clock=self._clock,
+        )
+
+    def _id_token(self, grant: Grant) -> str:
+        """Return an ID token (OpenID Connect Core 1.0, section 2), signed with the client secret (section 10.1)."""
+        now = int(self._clock.now().wall)
+        token = signed_with_secret(
+            self.client_secret,
+            {
+                "iss": self.urls.issuer,
+                "aud": self.client_id,
+                "iat": now,
+                "exp": now + int(self.policy.id_token_lifetime),
+                **({} if grant.nonce is None else {"nonce": grant.nonce}),
+                **grant.account.claims(),
+            },
+        )
+        self._grants.secrets.add(token)
+        return token
 
     def _extra(self, account: Account) -> Mapping[str, object]:
         return self.token_fields(account)

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from attrs import frozen
 
+from freshkey_testing.server.grants import Refused
 from freshkey_testing.server.wire import Answer, Asked, json_answer, page
 
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from freshkey_testing.server.account import Account
+    from freshkey_testing.server.client_check import ClientCheck
     from freshkey_testing.server.grants import Grants
     from freshkey_testing.server.policy import Policy
 
@@ -33,6 +35,7 @@ class Pending:
     redirect_uri: str
     challenge: str
     state: str | None
+    nonce: str | None
     scopes: tuple[str, ...]
     account: Account
     end: float
@@ -46,6 +49,7 @@ class AuthorizeEndpoint:
         grants: Generates secrets and writes the log.
         issuer: The server's issuer identifier.
         client_id: The one client the server knows.
+        check: Checks how it authenticates.
         paste_uri: The redirect URI of the page that shows the code for the user to copy.
         account: Returns the account that approves.
         now: Returns elapsed seconds.
@@ -58,6 +62,7 @@ class AuthorizeEndpoint:
         *,
         issuer: str,
         client_id: str,
+        check: ClientCheck,
         paste_uri: str,
         account: Callable[[], Account],
         now: Callable[[], float],
@@ -66,6 +71,7 @@ class AuthorizeEndpoint:
         self._grants = grants
         self._issuer = issuer
         self._client_id = client_id
+        self._check = check
         self._paste_uri = paste_uri
         self._account = account
         self._now = now
@@ -98,8 +104,10 @@ class AuthorizeEndpoint:
         if self._policy.pushed_requests == "none" or asked.method != "POST" or kind != _FORM:
             return json_answer({"error": "invalid_request"}, 400)
         fields = dict(parse_qsl(asked.body.decode(), keep_blank_values=True))
-        if fields.get("client_id") != self._client_id:
-            return json_answer({"error": "invalid_client"}, 401)
+        try:
+            self._check.check(asked, fields)
+        except Refused as refused:
+            return json_answer({"error": refused.error}, refused.status)
         if "request_uri" in fields or _fault(fields) or not self._registered(fields.get("redirect_uri", "")):
             return json_answer({"error": "invalid_request"}, 400)
         reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
@@ -133,6 +141,7 @@ class AuthorizeEndpoint:
             redirect_uri=query["redirect_uri"],
             challenge=query["code_challenge"],
             state=query.get("state"),
+            nonce=query.get("nonce"),
             scopes=tuple(query.get("scope", "").split()),
             account=self._account(),
             end=self._now() + self._policy.code_lifetime,

@@ -1,4 +1,4 @@
-"""Endpoints that require an access token: the profile and a protected resource (RFC 6750)."""
+"""Endpoints that require an access token: the profile, userinfo and a protected resource (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -34,12 +34,25 @@ class BearerEndpoints:
         grant = self._grant(asked)
         if grant is None:
             return self._refuse()
-        if self._policy.profile_scope and self._policy.profile_scope not in grant.scopes:
-            message = f"OAuth token does not meet scope requirement: {self._policy.profile_scope}"
+        scope = self._policy.profile_scope
+        if grant.of_client or (scope and scope not in grant.scopes):
+            message = f"OAuth token does not meet scope requirement: {scope}"
             return json_answer({"type": "error", "error": {"type": "permission_error", "message": message}}, 403)
         self._grants.note("profile.read", grant)
         now = self._account()
         return json_answer((now if now.id == grant.account.id else grant.account).profile())
+
+    def userinfo(self, asked: Asked) -> Answer:
+        """Return the claims about the account (OpenID Connect Core 1.0, section 5.3)."""
+        grant = self._grant(asked)
+        if grant is None:
+            return self._refuse()
+        if grant.of_client or "openid" not in grant.scopes:
+            answer = json_answer({"error": "insufficient_scope"}, 403)
+            challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope", scope="openid"'}
+            return Answer(status=403, body=answer.body, headers={**answer.headers, **challenge})
+        self._grants.note("userinfo.read", grant)
+        return json_answer(grant.account.claims())
 
     def resource(self, asked: Asked) -> Answer:
         """Respond with 200 to a valid access token and 401 to any other."""

@@ -52,6 +52,8 @@ class Grant:
     account: Account
     scopes: tuple[str, ...]
     began: float
+    of_client: bool = False
+    nonce: str | None = None
     access: dict[str, float] = Factory(dict)
     refresh: str | None = None
     spent: dict[str, tuple[float, Issued]] = Factory(dict)
@@ -87,10 +89,35 @@ class Grants:
         self.secrets.add(secret)
         return secret
 
-    def begin(self, kind: str, account: Account, scopes: tuple[str, ...], *, renewable: bool = True) -> Issued:
-        """Start a sign-in and issue its first tokens, with a refresh token if `renewable`."""
+    def begin(
+        self,
+        kind: str,
+        account: Account,
+        scopes: tuple[str, ...],
+        *,
+        renewable: bool = True,
+        of_client: bool = False,
+        nonce: str | None = None,
+    ) -> Issued:
+        """Start a sign-in and issue its first tokens, with a refresh token if `renewable`.
+
+        Args:
+            kind: The grant type, for the log.
+            account: The account that the tokens are for.
+            scopes: The granted scopes.
+            renewable: Whether there is a refresh token, if the policy allows it.
+            of_client: Whether the tokens are for the client itself, and for no account.
+            nonce: The nonce of the authorization request, for ID tokens.
+        """
         self._number += 1
-        grant = Grant(number=self._number, account=account, scopes=scopes, began=self._clock.elapsed())
+        grant = Grant(
+            number=self._number,
+            account=account,
+            scopes=scopes,
+            began=self._clock.elapsed(),
+            of_client=of_client,
+            nonce=nonce,
+        )
         self._grants.append(grant)
         if self._policy.issues_refresh_tokens and renewable:
             grant.refresh = self.make_secret("rt")

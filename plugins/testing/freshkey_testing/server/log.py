@@ -14,14 +14,15 @@ class Entry:
 
     Attributes:
         time: Seconds since 1970-01-01T00:00:00Z by the server's clock.
-        kind: ``grant.authorization_code``, ``grant.refresh_token``, ``grant.device_code``: tokens were issued;
+        kind: ``grant.authorization_code``, ``grant.refresh_token``, ``grant.device_code``,
+            ``grant.client_credentials``: tokens were issued;
             ``refresh_token.reused``, ``refresh_token.graced``, ``refresh_token.unknown``, ``refresh_token.expired``,
             ``code.reused``: an invalid code or token was used; ``grant.revoked``: a sign-in and everything it issued
             was revoked; ``revoked``: a client requested a revocation (RFC 7009); ``authorization.approved``,
             ``authorization.denied``, ``device.issued``, ``device.approved``, ``device.denied``, ``device.answered``:
             steps of a sign-in; ``request.refused``: an error response (RFC 6749, section 5.2), its code in `detail`;
-            ``profile.read``, ``resource.read``, ``bearer.refused``: use of an access token; ``fault``: a scripted
-            fault occurred.
+            ``profile.read``, ``userinfo.read``, ``resource.read``, ``bearer.refused``: use of an access token;
+            ``fault``: a scripted fault occurred.
         grant: Number of the sign-in concerned, counted from 1, or None.
         detail: More detail, such as the error code of a response.
     """

@@ -32,6 +32,10 @@ class Policy:
         state_in_body: Whether the code exchange must repeat ``state`` in its body, as Claude's server requires.
         consent: What the authorize endpoint does: ``approve``, ``deny``, or ``page`` to let the user choose.
         iss_in_callback: Whether the redirect contains ``iss`` (RFC 9207).
+        client_authentication: How the client must authenticate, in every request but an assertion grant. Only a client
+            that does so gets a token for itself (RFC 6749, section 4.4). ``private_key_jwt`` needs `cryptography`.
+        authorization_endpoint: Whether the metadata name one; servers for machines and devices have none.
+        id_token_lifetime: How long an ID token is valid. A sign-in with the scope ``openid`` has one.
         code_lifetime: How long an authorization code is valid.
         device_interval: ``interval`` of device responses; None omits it (RFC 8628, section 3.2).
         device_lifetime: How long a device code is valid.
@@ -50,6 +54,11 @@ class Policy:
     consent: Literal["approve", "deny", "page"] = "approve"
     iss_in_callback: bool = False
     pushed_requests: Literal["none", "offered", "required"] = "none"
+    client_authentication: Literal[
+        "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+    ] = "none"
+    authorization_endpoint: bool = True
+    id_token_lifetime: float = 300.0
     code_lifetime: float = 60.0
     device_interval: float | None = 1
     device_lifetime: float = 600.0

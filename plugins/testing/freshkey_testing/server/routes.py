@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from freshkey_testing.server.account import Account
-    from freshkey_testing.server.grants import Grants
+    from freshkey_testing.server.client_check import ClientCheck
+    from freshkey_testing.server.grants import Grant, Grants
     from freshkey_testing.server.policy import Policy
 
 Act = Callable[[Asked], Answer]
@@ -38,6 +39,7 @@ class Urls:
         device_page: The page where the user enters a user code.
         paste: The redirect URI of the page that shows ``code#state`` to copy.
         profile: Returns account and plan.
+        userinfo: Returns the claims about the account (OpenID Connect Core 1.0, section 5.3).
         resource: Responds with 200 to a valid access token, 401 to others.
     """
 
@@ -50,6 +52,7 @@ class Urls:
     device_page: str
     paste: str
     profile: str
+    userinfo: str
     resource: str
 
 
@@ -65,6 +68,7 @@ def urls_at(base: str) -> Urls:
         device_page=f"{base}/device",
         paste=f"{base}/oauth/code/callback",
         profile=f"{base}/api/oauth/profile",
+        userinfo=f"{base}/oauth/userinfo",
         resource=f"{base}/resource",
     )
 
@@ -77,6 +81,8 @@ class Endpoints:
         grants: The server's grants.
         urls: The URLs of the endpoints.
         client_id: The one client the server knows.
+        check: Checks how it authenticates.
+        id_token: Returns the ID token of a sign-in.
         account: Returns the account that approves.
         extra: Returns the fields of a token response that are not in RFC 6749.
         now: Returns elapsed seconds.
@@ -89,6 +95,8 @@ class Endpoints:
         urls: Urls,
         *,
         client_id: str,
+        check: ClientCheck,
+        id_token: Callable[[Grant], str],
         account: Callable[[], Account],
         extra: Callable[[Account], Mapping[str, object]],
         now: Callable[[], float],
@@ -96,14 +104,32 @@ class Endpoints:
         self._policy = policy
         self._urls = urls
         self.authorize = AuthorizeEndpoint(
-            policy, grants, issuer=urls.issuer, client_id=client_id, paste_uri=urls.paste, account=account, now=now
+            policy,
+            grants,
+            issuer=urls.issuer,
+            client_id=client_id,
+            check=check,
+            paste_uri=urls.paste,
+            account=account,
+            now=now,
         )
         self.device = DeviceEndpoint(policy, grants, page_uri=urls.device_page, account=account, now=now)
         self.token = TokenEndpoint(
-            policy, grants, self.authorize, self.device, client_id=client_id, account=account, extra=extra, now=now
+            policy,
+            grants,
+            self.authorize,
+            self.device,
+            check=check,
+            id_token=id_token,
+            account=account,
+            extra=extra,
+            now=now,
         )
         self.bearer = BearerEndpoints(policy, grants, account)
-        self._routes: dict[str, tuple[str, Act]] = {
+        self._routes = self._by_url(urls)
+
+    def _by_url(self, urls: Urls) -> dict[str, tuple[str, Act]]:
+        return {
             urls.authorize: ("authorize", self.authorize.answer),
             urls.paste: ("paste", self.authorize.show_code),
             urls.push: ("push", self.authorize.push),
@@ -112,6 +138,7 @@ class Endpoints:
             urls.device: ("device", self.token.begin_device),
             urls.device_page: ("device_page", self.device.enter_code),
             urls.profile: ("profile", self.bearer.profile),
+            urls.userinfo: ("userinfo", self.bearer.userinfo),
             urls.resource: ("resource", self.bearer.resource),
             f"{urls.issuer}/.well-known/oauth-authorization-server": ("metadata", self._metadata),
             f"{urls.issuer}/.well-known/openid-configuration": ("metadata", self._metadata),
@@ -130,18 +157,26 @@ class Endpoints:
         return json_answer(
             {
                 **(pushed if self._policy.pushed_requests != "none" else {}),
+                **({"authorization_endpoint": self._urls.authorize} if self._policy.authorization_endpoint else {}),
                 "issuer": self._urls.issuer,
-                "authorization_endpoint": self._urls.authorize,
                 "token_endpoint": self._urls.token,
                 "revocation_endpoint": self._urls.revoke,
                 "device_authorization_endpoint": self._urls.device,
+                "userinfo_endpoint": self._urls.userinfo,
                 "response_types_supported": ["code"],
-                "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_GRANT, ASSERTION_GRANT],
+                "grant_types_supported": self._grant_types(),
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["HS256"],
                 "code_challenge_methods_supported": ["S256"],
-                "token_endpoint_auth_methods_supported": ["none"],
+                "token_endpoint_auth_methods_supported": [self._policy.client_authentication],
                 "authorization_response_iss_parameter_supported": self._policy.iss_in_callback,
             }
         )
+
+    def _grant_types(self) -> list[str]:
+        of_user = ["authorization_code"] if self._policy.authorization_endpoint else []
+        of_client = ["client_credentials"] if self._policy.client_authentication != "none" else []
+        return [*of_user, *of_client, "refresh_token", DEVICE_GRANT, ASSERTION_GRANT]
 
 
 def _nothing_here(asked: Asked) -> Answer:  # noqa: ARG001  the signature of every endpoint

@@ -1,6 +1,6 @@
 """The token endpoint and the revocation endpoint.
 
-RFC 6749, sections 4.1.3 and 6; RFC 7636; RFC 8628; RFC 7523, section 2.1; RFC 7009.
+RFC 6749, sections 4.1.3, 4.4 and 6; RFC 7636; RFC 8628; RFC 7523, section 2.1; RFC 7009.
 """
 
 from __future__ import annotations
@@ -8,8 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from http.client import UNAUTHORIZED
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
+
+from attrs import evolve
 
 from freshkey_testing.server.grants import Refused
 from freshkey_testing.server.wire import Answer, Asked, json_answer
@@ -20,13 +23,17 @@ if TYPE_CHECKING:
 
     from freshkey_testing.server.account import Account
     from freshkey_testing.server.authorize import AuthorizeEndpoint
+    from freshkey_testing.server.client_check import ClientCheck
     from freshkey_testing.server.device import DeviceEndpoint
     from freshkey_testing.server.grants import Grant, Grants, Issued
     from freshkey_testing.server.policy import Policy
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_SECRET_FIELDS: Final = ("assertion", "code", "code_verifier", "refresh_token", "access_token", "device_code", "token")
+_SECRET_FIELDS: Final = (
+    *("assertion", "client_assertion", "code", "code_verifier", "refresh_token", "access_token", "device_code"),
+    "token",
+)
 
 
 class TokenEndpoint:
@@ -37,7 +44,8 @@ class TokenEndpoint:
         grants: The server's grants.
         authorize: The endpoint that issued the authorization codes.
         device: The endpoint that issued the device codes.
-        client_id: The one client the server knows; assertions are exchanged for any client.
+        check: Checks the client; assertions are exchanged for any client.
+        id_token: Returns the ID token of a sign-in.
         account: Returns the account of a trusted assertion.
         extra: Returns the fields of a token response that are not in RFC 6749.
         now: Returns elapsed seconds.
@@ -50,7 +58,8 @@ class TokenEndpoint:
         authorize: AuthorizeEndpoint,
         device: DeviceEndpoint,
         *,
-        client_id: str,
+        check: ClientCheck,
+        id_token: Callable[[Grant], str],
         account: Callable[[], Account],
         extra: Callable[[Account], Mapping[str, object]],
         now: Callable[[], float],
@@ -59,7 +68,8 @@ class TokenEndpoint:
         self._grants = grants
         self._authorize = authorize
         self._device = device
-        self._client_id = client_id
+        self._check = check
+        self._id_token = id_token
         self._account = account
         self._extra = extra
         self._now = now
@@ -81,12 +91,15 @@ class TokenEndpoint:
         try:
             fields = _fields(asked)
             self._grants.secrets.update(fields[name] for name in _SECRET_FIELDS if fields.get(name))
-            if fields.get("grant_type") != ASSERTION_GRANT and fields.get("client_id") != self._client_id:
-                raise Refused("invalid_client", "Unknown client", 401)  # noqa: TRY301  one place handles all refusals
+            if fields.get("grant_type") != ASSERTION_GRANT:
+                self._check.check(asked, fields)
             return act(fields)
         except Refused as refused:
             self._grants.note("request.refused", detail=refused.error)
-            return json_answer({"error": refused.error, "error_description": refused.description}, refused.status)
+            answer = json_answer({"error": refused.error, "error_description": refused.description}, refused.status)
+            # Required for a client that tried to authenticate with the header (RFC 6749, section 5.2).
+            challenge = {"WWW-Authenticate": "Basic"} if "authorization" in asked.headers else {}
+            return evolve(answer, headers={**answer.headers, **(challenge if refused.status == UNAUTHORIZED else {})})
 
     def _revoke(self, fields: dict[str, str]) -> Answer:
         self._grants.revoke(_required(fields, "token"))
@@ -102,6 +115,8 @@ class TokenEndpoint:
             return self._device.poll(_required(fields, "device_code"))
         if kind == ASSERTION_GRANT:
             return self._exchange_assertion(_required(fields, "assertion"), fields.get("scope", ""))
+        if kind == "client_credentials":
+            return self._token_of_client(fields.get("scope", ""))
         raise Refused("unsupported_grant_type", "This grant type is not supported")
 
     def _exchange_assertion(self, assertion: str, scope: str) -> Issued:
@@ -109,6 +124,13 @@ class TokenEndpoint:
         if assertion not in self._grants.trusted:
             raise Refused("invalid_grant", "The assertion is not trusted")
         return self._grants.begin("assertion", self._account(), tuple(scope.split()), renewable=False)
+
+    def _token_of_client(self, scope: str) -> Issued:
+        """Issue a token for the client itself, which must be confidential (RFC 6749, section 4.4)."""
+        if self._policy.client_authentication == "none":
+            raise Refused("unauthorized_client", "Only a client that authenticates gets a token for itself")
+        scopes = tuple(scope.split())
+        return self._grants.begin("client_credentials", self._account(), scopes, renewable=False, of_client=True)
 
     def _exchange_code(self, fields: dict[str, str]) -> Issued:
         code = _required(fields, "code")
@@ -126,7 +148,7 @@ class TokenEndpoint:
             raise Refused("invalid_grant", "code_verifier does not match the challenge")
         if self._policy.state_in_body and fields["state"] != pending.state:
             raise Refused("invalid_grant", "state does not match the authorization request")
-        issued = self._grants.begin("authorization_code", pending.account, pending.scopes)
+        issued = self._grants.begin("authorization_code", pending.account, pending.scopes, nonce=pending.nonce)
         self._used_codes[code] = issued.grant
         return issued
 
@@ -137,15 +159,19 @@ class TokenEndpoint:
             self._grants.end(grant)
 
     def _tokens(self, issued: Issued) -> Answer:
+        grant = issued.grant
         refresh = {} if issued.refresh_token is None else {"refresh_token": issued.refresh_token}
+        of_user = {} if grant.of_client else self._extra(grant.account)
+        signed_in = "openid" in grant.scopes and not grant.of_client
         return json_answer(
             {
                 "access_token": issued.access_token,
                 "token_type": "Bearer",
                 "expires_in": self._policy.expires_in,
-                "scope": " ".join(issued.grant.scopes),
+                "scope": " ".join(grant.scopes),
                 **refresh,
-                **self._extra(issued.grant.account),
+                **({"id_token": self._id_token(grant)} if signed_in else {}),
+                **of_user,
             }
         )
 
