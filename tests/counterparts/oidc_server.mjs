@@ -18,6 +18,7 @@ const DEFAULTS = {
   refresh_token_seconds: 3600,
   device_code_seconds: 60,
   rotate: true,
+  machines: [],
 };
 
 const EVENTS = [
@@ -62,7 +63,12 @@ function configuration(options) {
       grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
       response_types: ['code'],
       redirect_uris: options.redirect_uris,
-    }],
+    }, ...options.machines.map((machine) => ({
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+      ...machine,
+    }))],
     scopes: options.scopes,
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id, email: `${id}@example.test` }) }),
@@ -73,6 +79,7 @@ function configuration(options) {
     expiresWithSession: () => false,
     ttl: {
       AccessToken: (ctx, token) => token.resourceServer?.accessTokenTTL ?? lifetime(),
+      ClientCredentials: lifetime,
       DeviceCode: options.device_code_seconds,
       Grant: 86400,
       Interaction: 600,
@@ -82,6 +89,7 @@ function configuration(options) {
     cookies: { keys: ['a key that only signs the cookies of tests'] },
     features: {
       devInteractions: { enabled: true },
+      clientCredentials: { enabled: true },
       deviceFlow: { enabled: true },
       introspection: { enabled: true },
       revocation: { enabled: true },

@@ -100,6 +100,7 @@ def test_discovery(oidc: OidcServer, server: Server) -> None:  # FLO-11
         revocation_endpoint=oidc.url("/token/revocation"),
         device_authorization_endpoint=oidc.url("/device/auth"),
         pushed_authorization_request_endpoint=oidc.url("/request"),
+        userinfo_endpoint=oidc.url("/me"),
         iss_required=True,
     )
 

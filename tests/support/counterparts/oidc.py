@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from tempfile import TemporaryFile
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -25,8 +25,8 @@ class OidcServer:
     """An authorization server on loopback; a context manager.
 
     The client `client_id` is public, must use PKCE (S256) and may use any loopback port in `redirect_uris`. Every
-    sign-in returns a refresh token. The server stores nothing: starting a new one on the same `port` simulates a
-    server that has forgotten every grant.
+    sign-in returns a refresh token. `machines` are the metadata of clients that get tokens for themselves. The server
+    stores nothing: starting a new one on the same `port` simulates a server that has forgotten every grant.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class OidcServer:
         client_id: str = "freshkey-tests",
         redirect_uris: Sequence[str] = ("http://127.0.0.1/callback", "http://localhost/callback"),
         scopes: Sequence[str] = ("openid", "offline_access", "profile", "email"),
+        machines: Sequence[Mapping[str, object]] = (),
     ) -> None:
         self.client_id = client_id
         self.scopes = tuple(scopes)
@@ -54,6 +55,7 @@ class OidcServer:
             "redirect_uris": list(redirect_uris),
             "scopes": list(scopes),
             "resource": RESOURCE,
+            "machines": list(machines),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: IO[bytes] | None = None
