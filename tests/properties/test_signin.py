@@ -225,8 +225,9 @@ def test_accepted_metadata_is_that_of_the_issuer(
         return
     assert isinstance(found, Server)
     assert issuer == found.issuer == ISSUER
-    endpoints = [found.authorization_endpoint, found.token_endpoint]
-    endpoints += filter(None, [found.revocation_endpoint, found.device_authorization_endpoint])
+    listed = [found.authorization_endpoint, found.token_endpoint]
+    listed += [found.revocation_endpoint, found.device_authorization_endpoint]
+    endpoints = [endpoint for endpoint in listed if endpoint is not None]
     # An optional endpoint that is no URL counts as missing.
     assert endpoints == [facts[name] for name in ENDPOINT_NAMES if "://" in str(facts.get(name))]
     for endpoint in endpoints:
