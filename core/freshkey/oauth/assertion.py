@@ -2,6 +2,7 @@
 
 They prove who a client is (`freshkey.oauth.PrivateKeyJwt`), and many APIs that are not OAuth take one instead of a
 token. Only signing is done here: nothing in freshkey verifies one.
+See docs/decisions.md, "An assertion is made here, with a library's signature".
 """
 
 from __future__ import annotations

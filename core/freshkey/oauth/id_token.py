@@ -2,6 +2,7 @@
 
 The signature is not verified: the token comes from the token endpoint over TLS, which vouches for it (point 6 there).
 Never use this for a token from anywhere else, such as a browser.
+See docs/decisions.md, "An ID token is read, and its signature is not verified".
 """
 
 from __future__ import annotations

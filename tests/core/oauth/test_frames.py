@@ -7,11 +7,20 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import pytest
+from attrs import evolve
 
 from freshkey._http.messages import form, json_body
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown
 from freshkey.model.exchange import Request, Response
-from freshkey.oauth import OAuthClient, Pkce, Server, protocol
+from freshkey.oauth import (
+    ClientSecretBasic,
+    ClientSecretPost,
+    OAuthClient,
+    Pkce,
+    PrivateKeyJwt,
+    Server,
+    protocol,
+)
 from freshkey.oauth.protocol import Encode, Grant
 from freshkey.secret import Secret
 from promises import proves
@@ -35,6 +44,9 @@ BUILDERS: dict[str, Build] = {
     ),
     "assertion": lambda server, secret, extra, encode: protocol.assertion_request(
         server.token_endpoint, assertion=secret, extra=extra, encode=encode
+    ),
+    "client credentials": lambda server, secret, extra, encode: protocol.client_credentials_request(
+        server, client_id="c", extra={**extra, "client_secret": secret.reveal()}, encode=encode
     ),
     "revocation": lambda server, secret, extra, encode: protocol.revocation_request(
         server, client_id="c", token=secret, hint="refresh_token", extra=extra, encode=encode
@@ -91,6 +103,11 @@ def test_a_secret_that_cannot_be_encoded_is_not_quoted(server: Server, request_o
         lambda client, more: client.exchange(GRANT, extra=more),
         lambda client, more: client.refresh(TOKEN, extra=more),
         lambda client, more: client.revoke(TOKEN, extra=more),
+        lambda client, more: client.client_credentials(extra=more),
+        lambda client, more: evolve(client, authentication=ClientSecretPost(TOKEN)).client_credentials(),
+        lambda client, more: evolve(client, authentication=ClientSecretBasic(TOKEN)).push({"scope": CANARY}),
+        lambda client, more: evolve(client, extra={}, authentication=PrivateKeyJwt(TOKEN)).refresh(TOKEN),
+        lambda client, more: client.userinfo(TOKEN),
     ],
 )
 def test_a_failed_request_shows_none_of_its_fields(
@@ -102,6 +119,11 @@ def test_a_failed_request_shows_none_of_its_fields(
     def refused(_: Request) -> Response:
         return Response(status=400, headers={}, body=f'{{"error": "{CANARY}"}}'.encode())
 
+    server = evolve(
+        server,
+        userinfo_endpoint="https://id.example.com/me",
+        pushed_authorization_request_endpoint="https://id.example.com/par",
+    )
     for send in (lost, refused):
         client = OAuthClient(server=server, client_id="c", send=send, extra={"client_assertion": CANARY})
         assert CANARY not in report(lambda client=client: verb(client, {"client_secret": CANARY}))  # type: ignore[misc]
