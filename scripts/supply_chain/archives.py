@@ -181,7 +181,7 @@ def _entry_points(archive: zipfile.ZipFile, name: str) -> dict[str, dict[str, st
 def _check_source_archive(archive: Path, member: Member) -> None:
     top = f"{member.package}-{member.version}"
     allowed = re.compile(
-        rf"{re.escape(top)}/(?:{re.escape(member.package)}/.+\.(?:py|typed)|[A-Z-]+(?:\.md)?|pyproject\.toml|\.gitignore)"
+        rf"{re.escape(top)}/(?:{re.escape(member.package)}/.+\.(?:py|typed|tmpl)|[A-Z-]+(?:\.md)?|pyproject\.toml|\.gitignore)"
     )
     strangers = [name for name in _regular_files(archive) if not allowed.fullmatch(name)]
     if strangers:

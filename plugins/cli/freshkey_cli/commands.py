@@ -35,8 +35,9 @@ OWN: Mapping[str, str] = {
     "token": "print the token, renewing it first if necessary",
     "export": "print the credential in a format for other programs",
     "exec": "run a program with the credential in its environment",
+    "new-provider": "write a package with a new provider, store or observer, and its tests",
 }
-"""What each of freshkey's own commands does; each lives in the module of that name."""
+"""What each of freshkey's own commands does; each lives in the module of that name, with underscores."""
 
 DEMO: Final = "demo"
 DEMO_SUMMARY: Final = "watch a credential being obtained, stored, and renewed (no account needed)"
@@ -84,7 +85,7 @@ def load(name: str) -> Command:
         PluginBroken: It cannot be imported, or is not a command.
     """
     if name in OWN:
-        return cast("Command", import_module(f"freshkey_cli.{name}"))
+        return cast("Command", import_module(f"freshkey_cli.{name.replace('-', '_')}"))
     claims = _claims(name)
     if not claims:
         raise ConfigurationError(

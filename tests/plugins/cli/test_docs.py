@@ -32,7 +32,7 @@ def block(language: str) -> str:
 def test_command_table_is_complete() -> None:
     table = TEXT.split("| command | what it does")[1].split("\n\n")[0]
 
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [
+    assert re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE) == [
         "login",
         "logout",
         "refresh",
@@ -44,9 +44,10 @@ def test_command_table_is_complete() -> None:
         "token",
         "export",
         "exec",
+        "new-provider",
         "demo",
     ]
-    assert {*commands.OWN, commands.DEMO} == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert {*commands.OWN, commands.DEMO} == set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", ["token", "export", "login", "refresh", "logout", "status", "whoami", "explain"])

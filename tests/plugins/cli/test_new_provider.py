@@ -1,0 +1,171 @@
+"""new-provider: what it writes is a package that installs, is clean, and passes its own tests untouched."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from attrs import fields_dict
+
+import freshkey_testing
+from cli_doubles import Run
+from freshkey import Credential, Source, oauth, plugin
+from freshkey.errors import ConfigurationError
+from freshkey_cli.new_provider import KINDS, checked_name, write
+from raises_code import raises_code
+
+
+NAMES = ["ab", "a-name-as-long-as-a-name-may-be"]
+
+
+# --- names and folders -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("acme", "acme"), ("My_Bank", "my-bank"), ("my..bank", "my-bank"), ("freshkey-acme", "acme"), ("s3", "s3")],
+)
+def test_names_are_normalized(given: str, name: str) -> None:
+    assert checked_name(given, ()) == name
+
+
+@pytest.mark.parametrize("given", ["", "-", "1st", "a b", "../up", "a/b", "ä", "acme-", "a" * 31, "freshkey-"])
+def test_what_cannot_be_a_name_is_refused(given: str) -> None:
+    with raises_code(ConfigurationError, "invalid-provider-name"):
+        checked_name(given, ())
+
+
+@pytest.mark.parametrize("given", ["keyring", "testing", "claude-oauth", "claude_oauth"])
+def test_a_name_that_is_taken_is_refused(given: str) -> None:
+    with raises_code(ConfigurationError, "provider-name-taken"):
+        checked_name(given, {"claude_oauth"})
+
+
+def test_an_existing_folder_stays_as_it_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "freshkey-acme").mkdir()
+    refused = run("new-provider", "acme", "--json")
+
+    assert (refused.code, json.loads(refused.err)["error"]["code"]) == (6, "directory-exists")
+    assert list((tmp_path / "freshkey-acme").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    with raises_code(ConfigurationError, "directory-not-writable"):
+        write(tmp_path / "missing" / "freshkey-acme", "acme", "oauth")
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with raises_code(ConfigurationError, "directory-not-writable"):
+        write(tmp_path / "freshkey-acme", "acme", "oauth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_provider_that_signs_in_is_the_default(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("new-provider", "My.Bank", "--json").json
+
+    assert result["kind"] == "oauth"
+    assert "src/freshkey_my_bank/__init__.py" in result["files"]
+    assert Path(result["folder"]).name == "freshkey-my-bank"
+
+
+def test_two_kinds_are_a_usage_error(run: Run) -> None:
+    assert run("new-provider", "acme", "--oauth", "--store").code == 2
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_package_is_complete_and_clean(kind: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / f"freshkey-{name}"
+    package = f"freshkey_{name.replace('-', '_')}"
+    assert {"pyproject.toml", "README.md", "LICENSE", ".gitignore", f"src/{package}/py.typed"} < {
+        *write(folder, name, kind)
+    }
+    for path in folder.rglob("*"):
+        assert not path.is_file() or not re.search(r"@\w+@", path.read_text("utf-8")), path
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    assert "freshkey>=0.2,<1" in project["dependencies"]
+    assert project["entry-points"] == {f"freshkey.{KINDS[kind][0]}": {name.replace("-", "_"): package}}
+    for arguments in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *arguments, "--no-cache", "."],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def missing(kind: str) -> list[str]:
+    """Return the parts of the contract that a kind uses and that are not there."""
+    helpers = {*freshkey_testing._HOMES}
+    parts = {
+        "freshkey_profile": importlib.util.find_spec("freshkey_testing.pytest_plugin") is not None,
+        "ObserverContract": "ObserverContract" in helpers,
+        "OAuthClient.of": hasattr(oauth.OAuthClient, "of"),
+        "require_attended": hasattr(plugin.Interaction, "require_attended"),
+        "Source.automatic": "automatic" in fields_dict(Source),
+        "ClientSecretBasic": "ClientSecretBasic" in oauth.__all__,
+        "Credential.used_for": hasattr(Credential, "used_for"),
+        "raise_for_status": "raise_for_status" in plugin.__all__,
+    }
+    uses = {
+        "oauth": ["freshkey_profile", "OAuthClient.of", "require_attended"],
+        "machine": ["freshkey_profile", "OAuthClient.of", "Source.automatic", "ClientSecretBasic"],
+        "lease": ["freshkey_profile", "Source.automatic", "Credential.used_for", "raise_for_status"],
+        "borrowed": ["freshkey_profile"],
+        "observer": ["ObserverContract"],
+    }
+    return [part for part in uses.get(kind, []) if not parts[part]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="builds and type checks are the same on every system")
+@pytest.mark.parametrize("kind", KINDS)
+def test_package_installs_and_passes_its_checks(kind: str, tmp_path: Path) -> None:
+    if absent := missing(kind):
+        pytest.skip(f"this kind is written for {', '.join(absent)}")
+    folder = tmp_path / "freshkey-acme"
+    write(folder, "acme", kind)
+    python = environment(tmp_path / "venv")
+    checked([sys.executable, "-m", "hatchling", "build"], folder)
+    assert list((folder / "dist").glob("*.tar.gz"))
+    (wheel,) = (folder / "dist").glob("*.whl")
+    (site,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    checked([str(python), "-m", "mypy", "--cache-dir", os.devnull], folder)
+    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert re.search(r"^\d+ passed in ", said, re.MULTILINE), said
+
+
+def environment(folder: Path) -> Path:
+    """Return the interpreter of a new environment that also has what is installed in this one."""
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/*/site-packages")
+    ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
+    (site / "workspace.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n")
+    return folder / "bin" / "python"
+
+
+def checked(command: list[str], folder: Path) -> str:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
