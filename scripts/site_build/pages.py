@@ -38,6 +38,8 @@ _PLACES: Final = {page: place for place, page in PAGES.items()}
 
 _LINK: Final = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
+_INCLUDE: Final = re.compile(r"^<!-- include: (docs/\S+\.py) -->$", re.MULTILINE)
+
 _BLOCK: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -49,8 +51,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Turn links to files of the repository into links to pages."""
-    return linked(markdown, page.file.src_uri)
+    """Show the programs that a page includes, and turn links to files of the repository into links to pages."""
+    return linked(_INCLUDE.sub(_program, markdown), page.file.src_uri)
+
+
+def _program(found: re.Match[str]) -> str:
+    return f"```python\n{(ROOT / found[1]).read_text('utf-8')}```"
 
 
 def linked(markdown: str, page: str) -> str:
@@ -67,8 +73,9 @@ def linked(markdown: str, page: str) -> str:
         place = posixpath.normpath(posixpath.join(folder, target))
         there = _page(place)
         if there is None:
-            # What does not exist is left as it is, and mkdocs complains.
-            return text if (ROOT / place).exists() else link[0]
+            # What is below docs/ is there; what does not exist is left as it is, and mkdocs complains.
+            outside = not place.startswith("docs/")
+            return text if outside and (ROOT / place).exists() else link[0]
         return f"[{text}]({posixpath.relpath(there, posixpath.dirname(page) or '.')}{heading or ''})"
 
     parts = _BLOCK.split(markdown)
