@@ -32,6 +32,11 @@ changes the result.
 **Stores** (entry points of ``freshkey.stores``, loaded only if the configuration names them) implement only `store`.
 The names ``keyring``, ``file`` and ``memory`` are reserved for freshkey's own stores.
 
+**The contract has a version**, `CONTRACT`. A plugin that needs more than version 1 says so in its module, as
+``FRESHKEY_CONTRACT = 2``; a freshkey that has less refuses it, and names both.
+
+``FRESHKEY_DEBUG=1`` shows the whole traceback of what a plugin raised, without secrets.
+
 Import heavy libraries inside the hook functions: a provider module must be cheap to import.
 """
 
@@ -50,6 +55,9 @@ if TYPE_CHECKING:
     from freshkey.model.reason import Reason
     from freshkey.model.source import Source
     from freshkey.model.storage import CredentialStore
+
+CONTRACT: Final = 1
+"""The version of the contract between freshkey and its plugins."""
 
 PROJECT: Final = "freshkey"
 """Name under which pluggy finds the hooks of a plugin."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from freshkey._stores.options import store_options, wrong_option
     from freshkey._text.shell_words import install_command, shell_quoted
     from freshkey.clock import SYSTEM, Clock, Moment, utc_time
-    from freshkey.hooks import hookimpl
+    from freshkey.hooks import CONTRACT, hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
     from freshkey.model.exchange import BoundSend, Request, Response, Send
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from freshkey.model.unused_settings import changed_settings, unused_settings
     from freshkey.model.verdict import ACCEPTED, PEEK_SIZE, REFUSED, Answer, Verdict
     from freshkey.secret import Secret, is_implausible, is_jwt, is_token, quoted, shown_name
-
-CONTRACT: Final = 1
-"""The version of the contract between freshkey and its plugins."""
 
 _HOMES: Final = {
     "_commands.command": "Command ensure_unchanged run_command",
@@ -90,7 +87,7 @@ _HOMES: Final = {
     "_stores.options": "store_options wrong_option",
     "_text.shell_words": "install_command shell_quoted",
     "clock": "Clock Moment SYSTEM utc_time",
-    "hooks": "hookimpl",
+    "hooks": "CONTRACT hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
     "model.exchange": "BoundSend Request Response Send",
@@ -108,7 +105,8 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "ACCEPTED", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
+    "ACCEPTED", "CONTRACT", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer",
+    "ApiKey",
     "BoundSend", "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected",
     "ExitHold", "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive",
     "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason", "Record", "Reporter", "Request", "Response",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from freshkey._config.configuration import Configuration
 from freshkey._config.profile_table import ProfileTable
 from freshkey._plugins import discovery
+from freshkey._plugins.discovery import Loaded
 from freshkey._plugins.hook_caller import HookCaller
-from freshkey._plugins.wiring import wire
+from freshkey._plugins.wiring import OBSERVER, wire
 from freshkey.events import Event
 
 
@@ -28,12 +29,20 @@ def connect(
     if table.provider not in known:
         discovery.refuse_flawed(table.provider)
         raise configuration.unknown(table, known)
-    provider = given[table.provider] if table.provider in given else discovery.load_provider(table.provider)
+    name, is_given = table.provider, table.provider in given
+    loaded = {
+        name: Loaded(given[name]) if is_given else discovery.load(name, discovery.PROVIDERS),
+        f"store {table.store_name}": discovery.load(table.store_name, discovery.STORES),
+        **{f"{OBSERVER}{each}": discovery.load(each, discovery.OBSERVERS) for each in configuration.observers},
+    }
+    found = {key: one.found for key, one in loaded.items() if one.found is not None}
+    provides, stores, *observers = loaded
     manager = wire(
-        table.provider,
-        provider,
-        store=(f"store {table.store_name}", discovery.load_store(table.store_name)),
+        provides,
+        loaded[provides].plugin,
+        store=(stores, loaded[stores].plugin),
         store_is_configured=table.store is not None,
-        observers={observer: discovery.load_observer(observer) for observer in configuration.observers},
+        observers={key.removeprefix(OBSERVER): loaded[key].plugin for key in observers},
+        found=found,
     )
-    return HookCaller(manager, table.provider, emit)
+    return HookCaller(manager, table.provider, emit, found=found)

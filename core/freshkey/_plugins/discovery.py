@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
-from freshkey.errors import ConfigurationError, PluginBroken, describe_raise
+from freshkey.errors import ConfigurationError, describe_raise
 from freshkey.secret import quoted
 
 
@@ -62,6 +62,24 @@ class Found:
     def shown_name(self) -> str:
         """Its name; characters that could be mistaken for others are written as escapes, in quotes."""
         return self.name if _NAME.fullmatch(self.name) else ascii(self.name[:_MAX_NAME])
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version."""
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def entry(self) -> str:
+        """The entry point, as its author wrote it."""
+        return f'{self.name} = "{self.module}"'
+
+
+@frozen
+class Loaded:
+    """A plugin that was imported, and its metadata; None for what comes with freshkey or from the application."""
+
+    plugin: object
+    found: Found | None = None
 
 
 def announced(group: str) -> list[Found]:
@@ -162,27 +180,28 @@ def load_provider(name: str) -> object:
         ConfigurationError: It is not installed, or has a `Found.flaw`.
         PluginBroken: Its import failed.
     """
-    return _load(name, PROVIDERS)
+    return load(name, PROVIDERS).plugin
 
 
 def load_store(name: str) -> object:
     """Import the store plugin of that name; the errors are those of `load_provider`."""
-    if name in OWN_STORES:
-        return importlib.import_module(OWN_STORES[name])
-    return _load(name, STORES)
+    return load(name, STORES).plugin
 
 
 def load_observer(name: str) -> object:
     """Import the observer of that name; the errors are those of `load_provider`."""
-    return _load(name, OBSERVERS)
+    return load(name, OBSERVERS).plugin
 
 
-def _load(name: str, group: str) -> object:
+def load(name: str, group: str) -> Loaded:
+    """Import the plugin of that name in a group; the errors are those of `load_provider`."""
+    if group == STORES and name in OWN_STORES:
+        return Loaded(importlib.import_module(OWN_STORES[name]))
     kind = group.rpartition(".")[2].removesuffix("s")
     installed = {plugin.name: plugin for plugin in find(group) if plugin.flaw is None}
     if name in installed:
         plugin = installed[name]
-        return import_plugin(plugin, f"plugin {name!r} of {plugin.distribution} {plugin.version}")
+        return Loaded(import_plugin(plugin, f"{kind} {name!r} of {plugin.origin}"), plugin)
     refuse_flawed(name, group)
     known = ", ".join([*(OWN_STORES if group == STORES else ()), *installed])
     hint = f"Install the package that provides {quoted(name)}" + (f", or use one of: {known}" if known else "")
@@ -195,17 +214,17 @@ def import_plugin(plugin: Found, called: str) -> object:
     Raises:
         PluginBroken: Its import raised any exception: a plugin's SystemExit must not end the application.
     """
-    module, _, attribute = plugin.module.partition(":")
+    module, _, path = plugin.module.partition(":")
+    reached: object = None
     try:
-        loaded: object = importlib.import_module(module)
-        for part in filter(None, attribute.split(".")):
-            loaded = getattr(loaded, part)
+        reached = importlib.import_module(module)
+        for part in filter(None, path.split(".")):
+            reached = getattr(reached, part)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  the plugin can raise anything
-        reason = describe_raise(error)
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            reason = f"missing module {error.name!r}: {reason}"
-        message, hint = f"cannot import {called} ({reason})", f"Update or uninstall {plugin.distribution}"
-        raise PluginBroken(message, plugin=plugin.name, hint=hint, code="plugin-not-loadable") from None
-    return loaded
+        # Imported only now: nothing of it is needed for a plugin that works.
+        from freshkey._plugins.import_errors import not_importable
+
+        raise not_importable(error, reached, plugin, called) from None
+    return reached

@@ -15,6 +15,7 @@ from attrs import define, field
 
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
 from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
+from freshkey._plugins.wiring import OBSERVER, shown
 from freshkey._text.redact import redacted
 from freshkey._text.tracebacks import HINT, add_note, traceback_note
 from freshkey._text.visible import MAX_NAME
@@ -37,10 +38,14 @@ from freshkey.secret import Secret, secrets_made
 if TYPE_CHECKING:
     import pluggy
 
+    from freshkey._plugins.discovery import Found
+
 T = TypeVar("T")
 
 _USERS: Final = ("interaction", "reporter")
 """Arguments of hooks by which a plugin speaks to the user."""
+
+STORE_HOOK: Final = "its store hook"
 
 STORE_METHODS: Final = ("lock", "probe", "load", "intend", "save", "withdraw")
 
@@ -88,6 +93,8 @@ class _Innermost:
 class HookCaller:
     """Calls one provider and one store, wired by `wiring.wire`; emits events about observers that fail.
 
+    `found` has the metadata of the plugins that are installed, as for `wiring.wire`.
+
     Without `cleans`, texts stay as the plugin wrote them, and errors always have the plugin's traceback as a note: a
     contract kit is for the plugin's author, who must see what is wrong.
     """
@@ -96,6 +103,7 @@ class HookCaller:
     _provider: str
     _emit: Callable[[Event], None]
     _cleans: bool = True
+    _found: Mapping[str, Found] = field(factory=dict)
     _innermost: _Innermost = field(init=False, factory=_Innermost)
     _formats: tuple[type[Credential], ...] | None = field(init=False, default=None)
     _told: set[tuple[str, str]] = field(init=False, factory=set)
@@ -157,7 +165,7 @@ class HookCaller:
             hint = f"Set another store for the profile, or fix the settings in [stores.{profile.store}]"
             raise ConfigurationError(message, profile=profile.name, hint=hint, code="store-declined")
         if any(not callable(getattr(answer, method, None)) for method in STORE_METHODS):
-            raise self._broken("its store hook returned something that is not a store", profile)
+            raise self._broken(f"{STORE_HOOK} returned something that is not a store", profile)
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
         return store
 
@@ -251,9 +259,10 @@ class HookCaller:
         if isinstance(raised, FreshkeyError):
             return raised
         name = self._observer_in(raised, hook)
+        called = shown(f"observer {name!r}", self._found.get(f"{OBSERVER}{name}"))
         what = f"failed before the {hook} hook ({describe_raise(raised)})" if raised else f"skipped the {hook} hook"
         return PluginBroken(
-            f"observer {name!r} {what}",
+            f"{called} {what}",
             plugin=name,
             hint=f"Fix {name!r}, or remove it from observers in the configuration file",
             code="plugin-hook-failed",
@@ -262,7 +271,7 @@ class HookCaller:
     def _observer_in(self, error: BaseException | None, hook: str) -> str:
         """Return the observer that raised an exception, which has the deepest frame; else all candidates."""
         names = {
-            getattr(implementation.function, "__code__", None): implementation.plugin_name
+            getattr(implementation.function, "__code__", None): implementation.plugin_name.removeprefix(OBSERVER)
             for implementation in getattr(self._manager.hook, hook).get_hookimpls()
             if (implementation.wrapper or implementation.hookwrapper) and implementation.plugin is not self._innermost
         }
@@ -321,10 +330,14 @@ class HookCaller:
         return answer
 
     def _broken(self, what: str, profile: Profile | None, code: str = "plugin-hook-failed") -> PluginBroken:
+        name, kind = self._provider, "provider"
+        if profile is not None and profile.store is not None and what.startswith(STORE_HOOK):
+            name, kind = f"store {profile.store}", "store"  # only that one is asked
+        called = shown(name if kind == "store" else f"provider {name!r}", self._found.get(name))
         return PluginBroken(
-            f"provider {self._provider!r} is broken: {what}",
-            plugin=self._provider,
+            f"{called} is broken: {what}",
+            plugin=name,
             profile=profile.name if profile else None,
-            hint="Report this to the author of the provider",
+            hint=f"Report this to the author of the {kind}",
             code=code,
         )

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pluggy
+from attrs import frozen
 
 from freshkey import hooks
+from freshkey._plugins.hook_checks import flaw_of_contract, flaw_of_hooks, hint_for_missing
 from freshkey.errors import PluginBroken
 
+
+if TYPE_CHECKING:
+    from freshkey._plugins.discovery import Found
 
 REQUIRED_OF_PROVIDERS: Final = ("describe", "acquire", "refresh")
 REQUIRED_OF_STORES: Final = ("store",)
 
 WRAPPING: Final = "Mark the hooks of an observer with hookimpl(wrapper=True)"
+
+OBSERVER: Final = "observer "
+"""What comes before the name of an observer in the plugin manager: a provider may have the same name."""
+
+
+@frozen
+class _Plugin:
+    """A plugin to wire.
+
+    Attributes:
+        key: Its name in the plugin manager.
+        name: Its own name.
+        shown: What it is called in messages, with its distribution.
+        plugin: The module or object.
+        found: Its metadata, if it is installed.
+    """
+
+    key: str
+    name: str
+    shown: str
+    plugin: object
+    found: Found | None
+
+    def misfit(self, what: str, hint: str | None = None) -> PluginBroken:
+        """Return the error about hooks that do not fit; `what` follows its name."""
+        return self.broken(what, hint, code="plugin-hooks-invalid")
+
+    def broken(self, what: str, hint: str | None = None, *, code: str) -> PluginBroken:
+        """Return the error about it; `what` follows its name."""
+        entry = f" (entry point {self.found.entry})" if self.found else ""
+        return PluginBroken(f"{self.shown}{entry} {what}", plugin=self.name, hint=hint, code=code)
+
+
+def shown(what: str, found: Found | None) -> str:
+    """Return what a plugin is called in messages, such as ``provider 'example' of freshkey-example 0.3.1``."""
+    return f"{what} of {found.origin}" if found else what
 
 
 def wire(
@@ -24,51 +65,58 @@ def wire(
     store: tuple[str, object],
     store_is_configured: bool,
     observers: Mapping[str, object],
+    found: Mapping[str, Found] | None = None,
 ) -> pluggy.PluginManager:
     """Return a manager with one provider, one store plugin and the configured observers, and nothing else.
 
     Store and observers are passed with their names. A store from configuration comes before the provider's own, and the
-    default store after it.
+    default store after it. `found` has the metadata of those that are installed, by their names in the manager: that of
+    an observer begins with `OBSERVER`.
 
     Raises:
-        PluginBroken: A hook has a wrong signature, is misspelled or missing, an observer does not wrap, or another
-            plugin implements hooks that it must not.
+        PluginBroken: A plugin was made for a newer contract, a hook has a wrong signature, is misspelled or missing, an
+            observer does not wrap, or another plugin implements hooks that it must not.
     """
+    metadata = found or {}
+
+    def named(key: str, name: str, what: str, plugin: object) -> _Plugin:
+        return _Plugin(key, name, shown(what, metadata.get(key)), plugin, metadata.get(key))
+
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(hooks)
-    ordered = [(provider_name, provider), store] if store_is_configured else [store, (provider_name, provider)]
+    provides = named(provider_name, provider_name, f"provider {provider_name!r}", provider)
+    stores = named(store[0], store[0], store[0], store[1])
+    wrapping = [named(f"{OBSERVER}{name}", name, f"observer {name!r}", plugin) for name, plugin in observers.items()]
     # pluggy calls the plugin that was registered last first.
-    for name, plugin in [*ordered, *observers.items()]:
-        _register(manager, plugin, name)
-    for name, plugin in observers.items():
-        _must_only_wrap(name, _implementations(manager, plugin))
-    implemented = _implementations(manager, provider)
-    _must_answer(provider_name, f"provider {provider_name!r}", implemented, REQUIRED_OF_PROVIDERS)
-    name, plugin = store
-    implemented = _implementations(manager, plugin)
-    _must_answer(name, name, implemented, REQUIRED_OF_STORES)
+    for one in (provides, stores) if store_is_configured else (stores, provides):
+        _register(manager, one, wraps=False)
+    for one in wrapping:
+        _register(manager, one, wraps=True)
+    for one in wrapping:
+        _must_only_wrap(one, _implementations(manager, one.plugin))
+    _must_answer(provides, _implementations(manager, provider), REQUIRED_OF_PROVIDERS)
+    implemented = _implementations(manager, stores.plugin)
+    _must_answer(stores, implemented, REQUIRED_OF_STORES)
     for hook, _ in implemented:
         if hook not in REQUIRED_OF_STORES:
-            raise PluginBroken(
-                f"{name} implements the hook {hook!r}, which only providers may do",
-                plugin=name,
-                code="plugin-hooks-invalid",
-            )
+            raise stores.misfit(f"implements the hook {hook!r}, which only providers may do")
     return manager
 
 
-def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
+def _register(manager: pluggy.PluginManager, one: _Plugin, *, wraps: bool) -> None:
+    module = one.found.module.partition(":")[0] if one.found else None
+    if flaw := flaw_of_contract(one.plugin, module):
+        raise one.broken(*flaw, code="plugin-contract-unsupported")
+    if flaw := flaw_of_hooks(one.plugin, wraps=wraps):
+        raise one.misfit(*flaw)
+    if manager.is_registered(one.plugin):
+        raise one.broken("is registered twice", code="plugin-name-conflict")
     try:
-        manager.register(plugin, name)
+        manager.register(one.plugin, one.key)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        # pluggy's message contains the hook and the signature, but no values.
-        reason = str(error).strip().splitlines()[-1]
-        raise PluginBroken(
-            f"plugin {name!r} implements the hooks incorrectly: {reason}", plugin=name, code="plugin-hooks-invalid"
-        ) from error
-    except ValueError as error:
-        raise PluginBroken(f"plugin {name!r} is registered twice", plugin=name, code="plugin-name-conflict") from error
+        # Its message contains the hook and the signature, but no values.
+        raise one.misfit(f"implements the hooks incorrectly: {str(error).strip().splitlines()[-1]}") from None
 
 
 def _implementations(manager: pluggy.PluginManager, plugin: object) -> list[tuple[str, bool]]:
@@ -81,35 +129,20 @@ def _implementations(manager: pluggy.PluginManager, plugin: object) -> list[tupl
     ]
 
 
-def _must_only_wrap(name: str, implemented: list[tuple[str, bool]]) -> None:
+def _must_only_wrap(one: _Plugin, implemented: list[tuple[str, bool]]) -> None:
     for hook, wraps in implemented:
         if not wraps:
-            raise PluginBroken(
-                f"observer {name!r} implements the hook {hook!r} instead of wrapping it",
-                plugin=name,
-                hint=WRAPPING,
-                code="plugin-hooks-invalid",
-            )
+            raise one.misfit(f"implements the hook {hook!r} instead of wrapping it", WRAPPING)
     if not implemented:
         # It may be meant to forbid something: an observer without effect must not go unnoticed.
-        raise PluginBroken(
-            f"observer {name!r} does not wrap any hook", plugin=name, hint=WRAPPING, code="plugin-hooks-invalid"
-        )
+        raise one.misfit("does not wrap any hook", WRAPPING)
 
 
-def _must_answer(name: str, shown: str, implemented: list[tuple[str, bool]], required: tuple[str, ...]) -> None:
+def _must_answer(one: _Plugin, implemented: list[tuple[str, bool]], required: tuple[str, ...]) -> None:
     for hook, wraps in implemented:
         if wraps:
-            raise PluginBroken(
-                f"plugin {name!r} wraps the hook {hook!r}, which only observers may do",
-                plugin=name,
-                code="plugin-hooks-invalid",
-            )
+            raise one.misfit(f"wraps the hook {hook!r}, which only observers may do")
     missing = [hook for hook in required if (hook, False) not in implemented]
     if missing:
-        raise PluginBroken(
-            f"{shown} does not implement the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            plugin=name,
-            hint="Mark each function with freshkey.hookimpl",
-            code="plugin-hooks-invalid",
-        )
+        what = f"does not implement the hook{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        raise one.misfit(what, hint_for_missing(one.plugin, missing[0]))

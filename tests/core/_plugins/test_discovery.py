@@ -258,7 +258,7 @@ def test_no_distribution_can_replace_a_built_in_store(install: Install, name: st
         ("import fixture_missing", "'fixture_missing': ModuleNotFoundError in fixture_acme.py"),
         ("from freshkey import no_such_name", "ImportError in fixture_acme.py, line 1"),
         (f"def broken(: '{CANARY}'", "SyntaxError"),
-        ("", "AttributeError"),
+        ("", "names 'plugin', which fixture_acme does not have"),
     ],
     ids=["raises", "exits", "lacks a dependency", "lacks a name", "is not Python", "lacks the object"],
 )
@@ -286,6 +286,61 @@ def test_exception_that_was_never_raised_is_described_by_its_class() -> None:
     assert describe_raise(ValueError(CANARY)) == "ValueError"
 
 
+@pytest.mark.parametrize(
+    ("entry", "code", "message", "hint"),
+    [
+        (
+            "fixture_acme:plugn",
+            "plugin = 1",
+            """its entry point acme = "fixture_acme:plugn" names 'plugn', which fixture_acme does not have""",
+            "Did you mean 'plugin'?",
+        ),
+        (
+            "fixture_acme.nothing",
+            HOOKS,
+            'its entry point acme = "fixture_acme.nothing" names the module fixture_acme, which does not exist',
+            "pyproject.toml",
+        ),
+        (
+            "fixture_acme:plugin",
+            "import freshkey.plugin\nfreshkey.plugin.ThingOfTheFuture",
+            "(AttributeError in fixture_acme.py, line 2)",
+            "Update or uninstall dist-acme",
+        ),
+        (
+            "fixture_acme:plugin",
+            "from freshkey.plugin import ThingOfTheFuture",
+            "(ImportError in fixture_acme.py, line 1)",
+            "Upgrade freshkey",
+        ),
+        ("fixture_acme", "x = (", "(SyntaxError in fixture_acme.py, line 1)", "FRESHKEY_DEBUG=1"),
+    ],
+    ids=["object", "module", "our attribute", "our name", "syntax"],
+)
+def test_wrong_entry_point_is_named_as_its_author_wrote_it(
+    install: Install, entry: str, code: str, message: str, hint: str
+) -> None:
+    install("acme", entry, code=code)
+    with raises_code(PluginBroken, "plugin-not-loadable") as caught:
+        discovery.load_provider("acme")
+    assert "provider 'acme' of dist-acme 1.2" in caught.value.message
+    assert message in caught.value.message
+    assert hint in str(caught.value.hint)
+    for ours in ("discovery.py", "pluggy", "importlib", "__init__.py"):
+        assert ours not in str(caught.value)
+
+
+def test_failed_import_is_shown_whole_if_wanted(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRESHKEY_DEBUG", "1")
+    monkeypatch.setenv("ACME_API_KEY", CANARY)
+    install("acme", "fixture_acme", code="import os\nraise ValueError('odd: ' + os.environ['ACME_API_KEY'])")
+    with raises_code(PluginBroken, "plugin-not-loadable") as caught:
+        discovery.load_provider("acme")
+    (note,) = caught.value.__notes__
+    assert "raise ValueError('odd: ' + os.environ['ACME_API_KEY'])" in note
+    assert CANARY not in note
+
+
 # --- wiring ----------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +364,7 @@ def test_manager_has_only_the_named_plugins(install: Install) -> None:  # TRU-1
     install("other", "fixture_other")
     provider, store, observer = Provider(), StorePlugin(), Observer(passes)
     manager = wire(provider, store, {"audit": observer})
-    assert dict(manager.list_name_plugin()) == {"acme": provider, "store vault": store, "audit": observer}
+    assert dict(manager.list_name_plugin()) == {"acme": provider, "store vault": store, "observer audit": observer}
 
 
 @pytest.mark.parametrize("configured", [True, False])

@@ -16,6 +16,7 @@ from example_provider import FakeStore, Provider, Settings, StoringProvider, des
 from freshkey._commands.command import Command, run_command
 from freshkey._config.configuration import Configuration
 from freshkey._plugins import discovery
+from freshkey._plugins.discovery import OBSERVERS, STORES, Loaded
 from freshkey._renewal.context import ProfileContext, Runtime, build_context
 from freshkey._trust.proposals import proposals
 from freshkey.errors import ConfigurationError, PluginBroken, StoreUnavailable, TrustNeeded
@@ -128,11 +129,15 @@ def test_configured_observers_are_loaded_and_their_failures_reported(
     audit = Audit()
     loaded: list[str] = []
 
-    def load(name: str) -> object:
-        loaded.append(name)
-        return audit
+    real = discovery.load
 
-    monkeypatch.setattr(discovery, "load_observer", load)
+    def load(name: str, group: str) -> Loaded:
+        if group != OBSERVERS:
+            return real(name, group)
+        loaded.append(name)
+        return Loaded(audit)
+
+    monkeypatch.setattr(discovery, "load", load)
     events: list[Event] = []
     context = opened({}, tmp_path, events=events, observers=["audit"])
     answer: Any = None
@@ -170,11 +175,12 @@ def test_default_store_is_the_keychain(tmp_path: Path, monkeypatch: pytest.Monke
         def store(self) -> object:
             return FakeStore()
 
-    def load(name: str) -> object:
+    def load(name: str, group: str) -> Loaded:
+        assert group == STORES
         loaded.append(name)
-        return Kept()
+        return Loaded(Kept())
 
-    monkeypatch.setattr(discovery, "load_store", load)
+    monkeypatch.setattr(discovery, "load", load)
     context = build_context(
         "example",
         Configuration.of({}, state_dir=tmp_path),

@@ -92,7 +92,7 @@ def test_exceptions_of_a_group_are_shown() -> None:
 def test_exception_that_cannot_be_read_is_named() -> None:
     class Odd(Exception):
         @property
-        def __notes__(self) -> object:
+        def __notes__(self) -> list[str]:  # type: ignore[override]
             raise RuntimeError(CANARY)
 
     text = whole_traceback(Odd(), Redactor(()))
