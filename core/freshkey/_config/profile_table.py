@@ -73,7 +73,7 @@ class ProfileTable:
                 return structure(kind, self._values(kind, overrides, trusted, owned))
         except WrongValueError as wrong:
             place = SET if overrides and wrong.key in {None, *overrides} else self.document
-            raise wrong_value(place, self.name, wrong.key, wrong.expected) from None
+            raise wrong_value(place, self.name, wrong.key, wrong.expected, wrong.sentence) from None
 
     def _values(
         self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None, owned: Collection[str]

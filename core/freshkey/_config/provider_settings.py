@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from freshkey._commands.command import WORDS_FOR_COMMAND, Command, WrongCommandError
+from freshkey._config.validator_errors import own_sentence, refused_key, what_is_allowed
 from freshkey.errors import FreshkeyError, PluginBroken
 from freshkey.secret import Secret
 
@@ -41,10 +42,12 @@ class WrongValueError(Exception):
     Attributes:
         key: The key; None if the combination of values is invalid.
         expected: What is allowed, to follow "must be".
+        sentence: What the provider's own validator says instead, without a value.
     """
 
     key: str | None
     expected: str
+    sentence: str | None = None
 
 
 def fields(kind: type) -> dict[str, attrs.Attribute[Any]]:
@@ -104,7 +107,8 @@ def structure(kind: type, table: Mapping[str, object]) -> object:
     except FreshkeyError:
         raise
     except Exception as error:  # noqa: BLE001  messages of the provider's validators quote the value
-        raise WrongValueError(_refused_key(error, known), "a value that the provider accepts") from None
+        key, allowed = refused_key(error, values, known), what_is_allowed(error, _words)
+        raise WrongValueError(key, allowed, own_sentence(error, table)) from None
 
 
 def with_own_files(settings: Any, ensure_own: Callable[[str, Path | str], None], source: Path | None) -> object:  # noqa: ANN401
@@ -129,15 +133,8 @@ def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  
         ) from None
     except WrongCommandError as error:
         raise WrongValueError(key, error.expected) from None
-    except Exception:  # noqa: BLE001  messages of converters quote the value
-        raise WrongValueError(key, _words(kind)) from None
-
-
-def _refused_key(error: Exception, known: Mapping[str, attrs.Attribute[Any]]) -> str | None:
-    """Return the key whose validator raised: those of attrs pass the attribute, or start with its quoted name."""
-    named = {argument.name for argument in error.args if isinstance(argument, attrs.Attribute)}
-    text = str(error)
-    return next((key for key, at in known.items() if at.name in named or text.startswith(f"'{at.name}' ")), None)
+    except Exception as error:  # noqa: BLE001  messages of converters quote the value
+        raise WrongValueError(key, _words(kind), own_sentence(error, {key: value})) from None
 
 
 @functools.cache

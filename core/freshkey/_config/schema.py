@@ -137,11 +137,18 @@ def redirect_port(document: Document, profile: str, table: Mapping[str, object])
     return value
 
 
-def wrong_value(document: Document, profile: str, key: str | None, expected: str) -> ConfigurationError:
-    """Return the error for an invalid value of a profile's key, or for an invalid combination if `key` is None."""
+def wrong_value(
+    document: Document, profile: str, key: str | None, expected: str, sentence: str | None = None
+) -> ConfigurationError:
+    """Return the error for an invalid value of a profile's key, or for an invalid combination if `key` is None.
+
+    `sentence` is what the provider says itself; it has no value in it.
+    """
     if key is None:
-        message = "the provider does not accept this combination of settings"
+        message = sentence or "the provider does not accept this combination of settings"
         return document.error(message, "profiles", profile, profile=profile)
+    if sentence is not None:
+        return document.error(f"{key!r}: {sentence}", "profiles", profile, key, profile=profile)
     return document.error(f"{key!r} must be {expected}", "profiles", profile, key, profile=profile)
 
 

@@ -109,8 +109,8 @@ def test_private_attribute_is_named_without_underscore() -> None:
         ("helper", ["~/bin/op"], f"{WORDS_FOR_COMMAND}; the program begins with ~, which only a shell replaces"),
         ("helper", ["$HOME/op"], f"{WORDS_FOR_COMMAND}; the program contains a variable, which only a shell replaces"),
         ("helper", ['"/bin/op"'], f"{WORDS_FOR_COMMAND}; the program is in quotes, which only a shell removes"),
-        ("small", 11, "a value that the provider accepts"),
-        ("chosen", 11, "a value that the provider accepts"),
+        ("small", 11, "less than 10"),
+        ("chosen", 11, "one of: 1, 2"),
     ],
 )
 def test_value_of_the_wrong_type_is_rejected_with_what_is_allowed(key: str, value: object, expected: str) -> None:
