@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from freshkey._config.profile_selection import Choice
     from freshkey._config.toml_limits import is_nested_too_deeply
     from freshkey._interprocess.exit_hold import sending_nothing
-    from freshkey._plugins.discovery import Found, announced, find, import_plugin
+    from freshkey._plugins.discovery import OBSERVERS, OWN_STORES, STORES, Found, announced, find, import_plugin
     from freshkey._plugins.outgoing_text import redactor
+    from freshkey._plugins.provider_facts import ProviderFacts, provider_facts
     from freshkey._secret_input.file_descriptor import MIN_DESCRIPTOR, is_inherited
     from freshkey._sources.explain import Explanation
     from freshkey._sources.precedence import Step
@@ -51,8 +52,9 @@ _HOMES: Final = {
     "_config.toml_limits": "is_nested_too_deeply",
     "_config.profile_selection": "Choice",
     "_interprocess.exit_hold": "sending_nothing",
-    "_plugins.discovery": "Found announced find import_plugin",
+    "_plugins.discovery": "Found OBSERVERS OWN_STORES STORES announced find import_plugin",
     "_plugins.outgoing_text": "redactor",
+    "_plugins.provider_facts": "ProviderFacts provider_facts",
     "_secret_input.file_descriptor": "MIN_DESCRIPTOR is_inherited",
     "_sources.explain": "Explanation",
     "_sources.precedence": "Step",
@@ -72,13 +74,13 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "CONFIG_DIR", "MIN_DESCRIPTOR", "PROFILE", "STATE_DIR", "UNCHECKED", "Answer", "Choice", "Entry", "Explanation",
-    "Found", "SourceAnswers", "Status", "Step", "TrustedCommands", "TrustedFile", "TrustedFiles", "add_note",
-    "announced", "check_fits", "child_environment", "chosen", "demands", "escaped", "file_question", "file_to_trust",
-    "find", "find_users_program", "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named",
-    "notes_of", "outcome", "proposals", "redacted", "redactor", "refuse_state_in_project", "revoke_file",
-    "sending_nothing", "shell_quoted", "spelled_out", "start_bound", "told", "traceback_note", "trust_file",
-    "trusted_files", "variables_naming", "visible",
+    "CONFIG_DIR", "MIN_DESCRIPTOR", "OBSERVERS", "OWN_STORES", "PROFILE", "STATE_DIR", "STORES", "UNCHECKED", "Answer",
+    "Choice", "Entry", "Explanation", "Found", "ProviderFacts", "SourceAnswers", "Status", "Step", "TrustedCommands",
+    "TrustedFile", "TrustedFiles", "add_note", "announced", "check_fits", "child_environment", "chosen", "demands",
+    "escaped", "file_question", "file_to_trust", "find", "find_users_program", "import_plugin", "is_inherited",
+    "is_nested_too_deeply", "masked", "named", "notes_of", "outcome", "proposals", "provider_facts", "redacted",
+    "redactor", "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out",
+    "start_bound", "told", "traceback_note", "trust_file", "trusted_files", "variables_naming", "visible",
 ]
 # fmt: on
 

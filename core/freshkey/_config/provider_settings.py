@@ -107,7 +107,7 @@ def structure(kind: type, table: Mapping[str, object]) -> object:
     except FreshkeyError:
         raise
     except Exception as error:  # noqa: BLE001  messages of the provider's validators quote the value
-        key, allowed = refused_key(error, values, known), what_is_allowed(error, _words)
+        key, allowed = refused_key(error, values, known), what_is_allowed(error, words_for)
         raise WrongValueError(key, allowed, own_sentence(error, table)) from None
 
 
@@ -134,7 +134,7 @@ def _structured(key: str, value: object, kind: Any) -> object:  # noqa: ANN401  
     except WrongCommandError as error:
         raise WrongValueError(key, error.expected) from None
     except Exception as error:  # noqa: BLE001  messages of converters quote the value
-        raise WrongValueError(key, _words(kind), own_sentence(error, {key: value})) from None
+        raise WrongValueError(key, words_for(kind), own_sentence(error, {key: value})) from None
 
 
 @functools.cache
@@ -195,7 +195,7 @@ def _read_table(converter: Converter, value: object, kind: Any) -> object:  # no
     return {converter.structure(key, of_key): converter.structure(item, of_value) for key, item in value.items()}
 
 
-def _words(kind: Any) -> str:  # noqa: ANN401
+def words_for(kind: Any) -> str:  # noqa: ANN401
     """Return what is allowed for a setting of that type."""
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
@@ -203,9 +203,9 @@ def _words(kind: Any) -> str:  # noqa: ANN401
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return "one of: " + ", ".join(str(member.value) for member in kind)
     if typing.get_origin(kind) in {typing.Union, types.UnionType}:
-        return " or ".join(_words(argument) for argument in arguments if argument is not types.NoneType)
+        return " or ".join(words_for(argument) for argument in arguments if argument is not types.NoneType)
     if _is_list(kind):
-        item = _words(arguments[0])
+        item = words_for(arguments[0])
         return (
             f"a list of {item.removeprefix('a ')}s" if item in PLURAL_WITH_S else f"a list in which each item is {item}"
         )
