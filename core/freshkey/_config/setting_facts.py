@@ -44,13 +44,13 @@ def setting_facts(kind: type) -> tuple[SettingFacts, ...]:
     known = fields(kind)
     told: dict[str, str] = {}
     for base in reversed(kind.__mro__):
-        told |= _attributes(inspect.cleandoc(base.__doc__ or ""))
+        told |= _attributes(inspect.cleandoc(base.__doc__ or "").replace("``", ""))
     return tuple(
         SettingFacts(
             name=name,
             type=words_for(each.type),
             default=_default(each),
-            about=told.get(each.name, "").replace("``", ""),
+            about=told.get(each.name, ""),
         )
         for name, each in known.items()
     )

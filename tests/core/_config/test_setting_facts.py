@@ -12,6 +12,9 @@ from freshkey._config.setting_facts import setting_facts
 from freshkey.secret import Secret
 
 
+KEY = Secret("not-shown")
+
+
 @frozen(kw_only=True)
 class Base:
     """Settings of every kind.
@@ -32,7 +35,7 @@ class Settings(Base):
     scopes: tuple[str, ...] = ("x",)
     extra: dict[str, str] = field(factory=dict)
     made: str = field(default=attrs.Factory(lambda self: self.region, takes_self=True))
-    key: Secret | None = Secret("not-shown")
+    key: Secret | None = KEY
     place: Path = Path("/run/token")
     odd: object = object()
     on: bool = True

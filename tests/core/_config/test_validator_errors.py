@@ -32,6 +32,10 @@ def of_two_parts(value: str) -> str:
     return value
 
 
+def of_address(text: str) -> str:
+    return str(ipaddress.ip_address(text))
+
+
 @frozen(kw_only=True)
 class Inner:
     size: int = field(default=1, validator=validators.ge(1))
@@ -43,7 +47,7 @@ class Settings:
     url: str = field(default="https://example.com", validator=https_only)
     maybe: str | None = field(default=None, validator=validators.optional(https_only))
     tenant: str = field(default="acme.eu", converter=of_two_parts)
-    address: str = field(default="::1", converter=lambda text: str(ipaddress.ip_address(text)))
+    address: str = field(default="::1", converter=of_address)
     pin: Secret | None = field(default=None)
     port: int = field(default=1, validator=[validators.ge(1), validators.le(65535)])
     word: str = field(default="ab", validator=validators.matches_re("[a-z]+"))
