@@ -17,6 +17,7 @@ from freshkey.plugin import NonInteractive, Response
 from freshkey_testing.contract import Contract
 from freshkey_testing.exchanges import made_response
 from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
+from freshkey_testing.provider_contract.probes import tried
 from freshkey_testing.user import ScriptedUser
 
 
@@ -24,6 +25,7 @@ FAR_ZONES: Final = {"Kiritimati": "<+14>-14", "Pago_Pago": "<-11>11"}
 """The two ends of the day, as POSIX writes them, so that no time zone database is needed."""
 
 _told: Final[weakref.WeakKeyDictionary[type, dict[str, str]]] = weakref.WeakKeyDictionary()
+_stuck: Final[weakref.WeakKeyDictionary[type, dict[str, str]]] = weakref.WeakKeyDictionary()
 
 
 class ProviderKit(Contract):
@@ -73,13 +75,15 @@ class ProviderKit(Contract):
     ) -> Credential | None:
         """Return a fresh owned credential of that profile; by default, from the first owned source that can be used."""
         owned = [source for source in description.sources if source.owned]
-        for source in owned:
-            if not source.interactive:
-                return hooks.acquire(profile, source, NonInteractive(profile.name))
-            if source.id in users:
-                return hooks.acquire(profile, source, users[source.id])
         if not owned:
             return None
+        for source in owned:
+            if source.id in users or not source.interactive:
+                user = users.get(source.id, NonInteractive(profile.name))
+                made, error = tried(lambda source=source, user=user: hooks.acquire(profile, source, user))  # type: ignore[misc]
+                if error is not None:
+                    fail_once(request.cls, f"there is no sign-in from source {source.id!r}: {error}", cause=error)
+                return made
         return fail_once(request.cls, _no_user(owned))
 
     @pytest.fixture
@@ -106,14 +110,14 @@ class ProviderKit(Contract):
     def fitting(self, provider: object, request: pytest.FixtureRequest) -> None:
         """Fail once if the hooks do not fit the contract; nothing else can then be checked."""
         try:
-            Hooks.of("provider", provider, self.deadline).describe(None)
+            Hooks.of("provider", provider, self.deadline, _stuck_of(request.cls)).describe(None)
         except PluginBroken as error:
             fail_once(request.cls, f"the hooks do not fit the contract: {error}", cause=error)
 
     @pytest.fixture
-    def hooks(self, fitting: None, provider: object, profile: Profile) -> Hooks:  # noqa: ARG002  first
+    def hooks(self, fitting: None, provider: object, profile: Profile, request: pytest.FixtureRequest) -> Hooks:  # noqa: ARG002  first
         """The hooks as the core calls them: return values are checked and errors classified."""
-        return Hooks.of(profile.provider, provider, self.deadline)
+        return Hooks.of(profile.provider, provider, self.deadline, _stuck_of(request.cls))
 
     @pytest.fixture
     def description(self, hooks: Hooks, profile: Profile) -> Description:
@@ -185,6 +189,10 @@ def _no_user(owned: list[Source]) -> str:
     )
 
 
+def _stuck_of(cls: type) -> dict[str, str]:
+    return _stuck.setdefault(cls, {})
+
+
 def _set_zone() -> None:
     if hasattr(time, "tzset"):  # not on Windows
         time.tzset()
@@ -197,7 +205,6 @@ def fail_once(cls: type, sentence: str, cause: BaseException | None = None) -> N
     first = told.setdefault(sentence, current)
     if first != current:
         pytest.skip(f"see the failure of {first}: {sentence}")
-    if cause is not None and cause.__cause__ is not None:
-        cause.add_note(sentence)
+    if cause is not None:
         raise cause
     pytest.fail(sentence, pytrace=False)
