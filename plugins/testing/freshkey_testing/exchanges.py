@@ -97,6 +97,16 @@ class ScriptedExchanges:
         answer = made_response(status, headers, json, body)
         self._expected.append(_Expectation(method, place, reply or (lambda _: answer), fault, times))
 
+    @staticmethod
+    def response(
+        status: int = 200,
+        headers: Mapping[str, str] = _NOTHING,
+        json: object = None,
+        body: bytes = _NO_CONTENT,
+    ) -> Response:
+        """Return an answer for a `reply`; with `json`, that is its body."""
+        return made_response(status, headers, json, body)
+
     def clear(self) -> None:
         """Forget all expectations, but not the requests."""
         self._expected.clear()

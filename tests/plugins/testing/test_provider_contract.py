@@ -646,9 +646,11 @@ def test_a_provider_must_be_cheap_to_import(
     )
 
 
-def run_bare(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, *edit: str) -> pytest.RunResult:
+def run_bare(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, old: str = "", new: str = ""
+) -> pytest.RunResult:
     module = MODULE.replace("{first_import}", "")
-    pytester.makepyfile(**{name: module.replace(*edit) if edit else module})
+    pytester.makepyfile(**{name: module.replace(old, new) if old else module})
     pytester.syspathinsert()
     return run(pytester, monkeypatch, MODULE_TEST.replace("{name}", name), "-rs")
 

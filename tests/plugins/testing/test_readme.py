@@ -1,0 +1,36 @@
+"""Every block of the README runs: the provider, its contract, and the other tests, without a skip."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kit_runs import OPTIONS
+
+
+pytest_plugins = ["pytester"]
+
+README = (Path(__file__).parents[3] / "plugins" / "testing" / "README.md").read_text("utf-8")
+
+
+def test_the_blocks_run_as_written(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    blocks = re.findall(r"```python\n# (\w+)\.py\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == README.count("```python")
+    pytester.makepyfile(**dict(blocks))
+    pytester.syspathinsert()
+
+    outcomes = pytester.runpytest_inprocess(*OPTIONS, "-rs").parseoutcomes()
+
+    assert outcomes.keys() == {"passed", "skipped"}, outcomes
+    assert outcomes["skipped"] == 4  # it cannot revoke
+
+
+def test_the_tables_name_every_fixture_and_name() -> None:
+    import freshkey_testing
+    from freshkey_testing import pytest_plugin
+
+    fixtures = {name for name in dir(pytest_plugin) if name.startswith("freshkey_")}
+    assert {name for name in fixtures | set(freshkey_testing._HOMES) if f"`{name}`" not in README} == set()
