@@ -19,6 +19,10 @@ from one_world import script
 
 
 class TestOne(ProviderContract):
+    @pytest.fixture(autouse=True)
+    def no_socket(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("socket.socket.connect", None)
+
     @pytest.fixture
     def provider(self) -> object:
         return one_provider
