@@ -11,6 +11,7 @@
     ├── ProviderRefused       the provider will not accept this configuration: change it, do not retry
     ├── ConfigurationError    freshkey's own configuration is wrong: fix it
     │   └── TrustNeeded       a command in a project's file is not trusted, or has changed: ``freshkey trust``
+    ├── NotForHttp            the credential is for something else than HTTP requests: use its fields
     ├── PluginBroken          a plugin violated the contract of its hooks: report it to the plugin's author
     ├── StoreError            the credential store failed
     │   ├── StoreUnavailable  locked, missing, read-only or not responding: unlock it, or choose another store
@@ -216,6 +217,12 @@ class ProviderRefused(FreshkeyError):
     """The provider rejected the request permanently: change the configuration or the account first."""
 
     code = "provider-refused"
+
+
+class NotForHttp(FreshkeyError):
+    """The credential does not authorize HTTP requests, but something else, such as database connections."""
+
+    code = "not-for-http"
 
 
 class ConfigurationError(FreshkeyError):

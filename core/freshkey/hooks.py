@@ -90,7 +90,9 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
     """Get the first credential from one source, with the user's help if that source requires it.
 
     Called by ``freshkey login`` and, with a non-interactive `Interaction`, when an application needs a credential and
-    there is none yet. May use the network, and may take minutes while the user acts.
+    there is none yet: from a source that is not owned, or is automatic (`Source.automatic`). For these it is called
+    again when what it returned ends, is rejected, or cannot be renewed. May use the network, and may take minutes while
+    the user acts.
 
     Args:
         profile: The profile; ``profile.settings_as(…)`` returns the provider's typed settings.
@@ -105,7 +107,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
     Raises:
         TransientError: Try again later.
         OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: The session is not interactive, or the user declined.
+        LoginRequired: The session is not interactive, or the user declined; or what an automatic source takes, such as
+            an app's key, is not accepted.
         ProviderRefused: The settings cannot work.
     """
 
@@ -123,18 +126,20 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
         credential: The credential to renew. Send its `Credential.renewal_secret` at most once per call.
         reporter: Receives progress messages; the user cannot be asked.
         reason: Why it is renewed. A provider that only extends what it has, such as a lease, must get another
-            credential if this one was rejected (`Reason.REFUSED`).
+            credential if this one was rejected (`Reason.REFUSED`), or raise `LoginRequired`; if its source is
+            automatic, the core then calls `acquire`. It is told again until there is one with other secrets.
 
     Returns:
         A new credential. If the server did not return a new refresh token, it contains the old one (RFC 6749,
         section 6). Do not write it anywhere: the core saves it first (ROT-4). If the server says when the sign-in
         itself ends (``refresh_token_expires_in``), that is its `Credential.renewable_for`; if it does not say so, and
-        keeps the refresh token, the core keeps the end that is known.
+        keeps the refresh token, the core keeps the end that is known. The core also keeps
+        `Credential.ends_at_latest` unless the new credential has its own.
 
     Raises:
         TransientError: Definitely had no effect: not sent, or rejected for now.
         OutcomeUnknown: Sent, but no usable response.
-        LoginRequired: The server no longer accepts the refresh token (``invalid_grant``).
+        LoginRequired: The server no longer accepts the refresh token (``invalid_grant``), or the lease has ended.
         ProviderRefused: The server rejects the client or its configuration.
     """
 

@@ -252,7 +252,7 @@ class RotatingProvider:
             ignores=lambda profile: unused_settings(profile, VARIABLE, {"tool": ()}),
         )
         sign_in = Source(id=SIGN_IN, title="A sign-in", owned=True, interactive=True)
-        machine = Source(id=MACHINE, title="This machine", owned=True, detect=_look_at_machine)
+        machine = Source(id=MACHINE, title="This machine", owned=True, automatic=True, detect=_look_at_machine)
         if self.borrows_only:
             return (variable,)
         if self.machine_first:

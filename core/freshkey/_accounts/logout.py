@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import suppress
+
+from attrs import evolve
+
 from freshkey._accounts.login import WAIT
 from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._interprocess.hints import Hints
@@ -11,6 +16,7 @@ from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT
 from freshkey._renewal.reading import decode, stores_nothing
 from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_thread
+from freshkey._sources import precedence
 from freshkey.errors import ConfigurationError, FreshkeyError, about
 from freshkey.events import SignedOut
 from freshkey.model.storage import Record
@@ -19,6 +25,9 @@ from freshkey.secret import Secret
 
 def sign_out(managed: ManagedCredential) -> SignedOut:
     """Revoke the owned credential of a profile, then delete it, even if it cannot be revoked.
+
+    That ends this credential. If a source is automatic (`Source.automatic`), the next use gets another one there, and
+    `SignedOut.detail` says so.
 
     Raises:
         ConfigurationError: In bare mode, which does not use stored credentials.
@@ -43,7 +52,7 @@ def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None
                 managed.drop(event)
             else:
                 event = _erase(managed)
-        future.set_result(event)
+        future.set_result(_with_outlook(managed.context, event))
     finally:
         managed.announce()
 
@@ -68,6 +77,17 @@ def _erase(managed: ManagedCredential) -> SignedOut:
             note_saved(context, Hints(**kept), grave)
             context.notifier.notify()
         managed.drop(event)
+    return event
+
+
+def _with_outlook(context: ProfileContext, event: SignedOut) -> SignedOut:
+    """Say so if the next use gets another credential without the user: what gets it is still there."""
+    detect = functools.partial(context.hooks.detect, context.profile)
+    with suppress(FreshkeyError):  # what cannot be looked at is told when it is used
+        steps = precedence.walk(context.profile, context.description, detect, lambda: None)
+        source = next((step.source for step in steps if step.wins), None)
+        if source is not None and source.automatic:
+            return evolve(event, detail=f"{event.detail}; the next use gets a new credential from {source.title!r}")
     return event
 
 

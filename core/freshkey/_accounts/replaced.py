@@ -52,6 +52,8 @@ def may_replace(context: ProfileContext, current: Credential, interaction: Inter
     """Ask the user; where no one can be asked, the caller has asked for a sign-in, and that counts."""
     name, label = context.profile.name, current.identity.label
     source = context.description.source(current.source or "")
+    if source is not None and source.automatic:
+        return True  # no one signed in for it
     if source is not None and source.pasted:
         question = f"{name} already has a stored key. Replace it?"
     else:

@@ -123,10 +123,7 @@ def status(managed: ManagedCredential) -> Status:
         sign_in_code=code,
         last_error=last_error,
         last_error_code=last_error_code,
-        renews=why is None
-        and credential is not None
-        and _renews(context, credential)
-        and not _is_stuck(context, found),
+        renews=why is None and credential is not None and context.renews(credential) and not _is_stuck(context, found),
         sign_in_ending=credential is not None
         and ends_soon(credential, context.clock.now(), failing=hints.kind is not None),
         next_step=step if works else step or advice,
@@ -155,9 +152,9 @@ def _sign_in_needed(
     context, hints = managed.context, managed.context.hints.read()
     credential, generation = _in_use(managed, found)
     expired = credential is not None and context.freshness(credential) is Freshness.EXPIRED
-    if generation and hints.refused_generation == generation:
+    if generation and hints.refused_generation == generation and not _is_automatic(found):
         return *_refusal(managed, generation, hints), what_next(context)
-    if credential is not None and expired and not _renews(context, credential):
+    if credential is not None and expired and not context.renews(credential):
         return describe_end(context.description.source(credential.source)), "sign-in-ended", what_next(context)
     if expired and _is_stuck(context, found):
         unusable = outdated(context, found)
@@ -202,13 +199,13 @@ def _in_use(managed: ManagedCredential, found: Reading) -> tuple[Credential | No
     return held.credential, held.generation
 
 
-def _renews(context: ProfileContext, credential: Credential) -> bool:
-    source = context.description.source(credential.source)
-    return credential.renewable or (source is not None and not (source.owned and source.interactive))
-
-
 def _is_stuck(context: ProfileContext, found: Reading) -> bool:
-    return found.owned and found.put_back and context.description.single_use
+    return found.owned and not _is_automatic(found) and found.put_back and context.description.single_use
+
+
+def _is_automatic(found: Reading) -> bool:
+    """Whether freshkey gets another credential without the user, whatever became of the stored one."""
+    return found.winner is not None and found.winner.automatic
 
 
 def _store_kind(context: ProfileContext, found: Reading) -> str | None:

@@ -15,6 +15,7 @@ from attrs import define, field
 
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
 from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
+from freshkey._plugins.source_flaws import flaw_of_source
 from freshkey._plugins.wiring import OBSERVER, shown
 from freshkey._text.redact import redacted
 from freshkey._text.tracebacks import HINT, add_note, traceback_note
@@ -116,6 +117,9 @@ class HookCaller:
         """Return the provider's description of itself."""
         answer = self._ask("describe", profile, credential=None)
         description = self._checked(answer, Description, "describe hook", profile)
+        for source in description.sources:
+            if flaw := flaw_of_source(source):
+                raise self._broken(f"its source {source.id!r} {flaw}", profile, code="plugin-source-invalid")
         if self._formats is None:
             self._must_hide_secrets(description, profile)
         self._formats = tuple(description.formats.values())
@@ -314,7 +318,7 @@ class HookCaller:
         if self._formats is None:
             self.describe(None)  # before the hook: a failure after it would lose a single-use token
         answer = self._ask(hook, profile, **arguments)
-        credential = self._checked(answer, Credential, f"{hook} hook", profile)  # type: ignore[type-abstract]  # only for isinstance
+        credential = self._checked(answer, Credential, f"{hook} hook", profile)
         if type(credential) not in (self._formats or ()):
             raise self._broken(f"its {hook} hook returned a credential format that is not in its description", profile)
         for each in attrs.fields(type(credential)):

@@ -135,7 +135,7 @@ class Attempts:
             awaited: A caller waits for the attempt; the timer does not.
         """
         source, hints, now = reading.winner, self.context.hints.read(), self.context.clock.now()
-        if isinstance(error, LoginRequired) and error.final and (source is None or source.owned):
+        if isinstance(error, LoginRequired) and error.final and (source is None or source.needs_sign_in):
             return None  # checking whether the user has signed in since costs nothing, and nothing else is tried
         shared = hints.failures if source is not None and hints.source == source.id else 0
         count = max(shared, earlier) + 1

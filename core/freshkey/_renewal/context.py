@@ -139,6 +139,17 @@ class ProfileContext(Runtime):
         leads = (self.profile.lead, credential.lead, self.description.lead)
         return next((lead for lead in leads if lead is not None), None)
 
+    def renews(self, credential: Credential) -> bool:
+        """Return whether freshkey can get a newer one without the user."""
+        source = self.description.source(credential.source)
+        if source is not None and not source.needs_sign_in:
+            return True
+        return credential.renewable and not self.is_over(credential)
+
+    def is_over(self, credential: Credential) -> bool:
+        """Return whether it has lived as long as it can live whatever renewals say (`Credential.ends_at_latest`)."""
+        return credential.ends_for_good and self.freshness(credential) is Freshness.EXPIRED
+
     def freshness(self, credential: Credential, jitter: float = 0.0) -> Freshness:
         """Return whether a credential is fresh, due or expired now; `jitter` is in seconds."""
         now = self.clock.now()

@@ -66,7 +66,10 @@ class ManagedCredential(ServedCredential):
                                renewed one, after waiting
     rejected by a server,      a newer one from memory or  this call, but not within    the error is raised; callers
     time left (``refused``)    store; else a renewed one,  the attempt floor after the  that do not pass ``refused``
-                               after waiting               last success                 still get the old one
+                               after waiting               last success                 still get the old one; the next
+                                                                                        renewal is told, too
+    of an automatic source,    it, until it expires; then  the timer or `get`, with     it is still returned until it
+    cannot be renewed          another one from there      the ``acquire`` hook         expires; next after a pause
     refresh token refused for  it, until it expires; then  no one: the token is never   `SignInNeeded` once; each `get`
     good                       `LoginRequired`             sent again (ROT-5)           after expiry reads the store, so
                                                                                         a new sign-in is found at once
@@ -142,15 +145,18 @@ class ManagedCredential(ServedCredential):
         with self._mutex:
             held = self.held
             unwanted = refused is not None and held is not None and held.credential.authorizes_like(refused)
+            if unwanted:
+                self._refused = refused
             if held is None or by_user or unwanted:
                 return self._renew(refused=refused, by_user=by_user, background=background)
             now = self.context.clock.elapsed()
             until = now + self._within_reason(min_ttl, held)
+            asked = now < min(held.refresh_at, held.expires_at)
             if until >= held.withheld_at or (background and until >= held.expires_at):
-                return self._renew(background=background)
+                return self._renew(background=background, asked=asked)
             if until >= held.expires_at:
-                return self._renew_in_doubt(until)
-            if now >= held.refresh_at and self._renewable(held.credential):
+                return self._renew_in_doubt(until, asked=asked)
+            if now >= held.refresh_at and self.context.renews(held.credential):
                 self._renew_in_background()
             return held.credential
 
@@ -182,6 +188,7 @@ class ManagedCredential(ServedCredential):
         by_user: bool = False,
         by_timer: bool = False,
         background: bool = False,
+        asked: bool = False,
     ) -> SharedFuture[Credential]:
         """Join the running renewal, or start one; `background` if the caller does not wait for it."""
         if (joined := self._waiters.join()) is not None:
@@ -192,16 +199,16 @@ class ManagedCredential(ServedCredential):
         earlier = self._current_failure(by_user=by_user, background=background)
         may_ask = failure is None or not isinstance(failure.error, LoginRequired)
         rotation = evolve(self._rotation(), refused=refused, by_user=by_user, by_timer=by_timer, may_ask=may_ask)
-        rotation = evolve(rotation, earlier=earlier, failures=failure.count if failure is not None else 0)
+        rotation = evolve(rotation, asked=asked, earlier=earlier, failures=failure.count if failure is not None else 0)
         typed = by_user or (self.context.at_terminal and not background)
         self._asker = asker = prompts.a_user() if typed else Asker(background=background)
         name = f"renewal {self.context.profile.name}"
         return self._waiters.begin(run_in_thread(name, lambda future: self._work(future, rotation, asker)))
 
-    def _renew_in_doubt(self, until: float) -> Credential | SharedFuture[Credential]:
+    def _renew_in_doubt(self, until: float, *, asked: bool) -> Credential | SharedFuture[Credential]:
         """Prefer a renewed credential to the one in memory, which has expired by the wall clock alone."""
         try:
-            running = self._renew()
+            running = self._renew(asked=asked)
         except FreshkeyError:
             if (usable := self._usable(until)) is None:
                 raise
@@ -224,7 +231,10 @@ class ManagedCredential(ServedCredential):
     def _rotation(self) -> Rotation:
         if self.held is None:
             return Rotation(self.context, self)
-        return Rotation(self.context, self, held=self.held.credential, generation=self.held.generation)
+        before = self._refused
+        return Rotation(
+            self.context, self, held=self.held.credential, generation=self.held.generation, refused_before=before
+        )
 
     def _renew_in_background(self, *, by_timer: bool = False) -> None:
         try:
@@ -367,7 +377,7 @@ class ManagedCredential(ServedCredential):
         # See docs/decisions.md, "A credential of unknown lifetime can be read again".
         if self.held.credential.lifetime is None and self.held.credential.renewable_for is None:
             return math.inf  # without expiry, its source is checked again only when a caller asks for it
-        if self._renewable(self.held.credential) and self._future is None:
+        if self.context.renews(self.held.credential) and self._future is None:
             self._renew_in_background(by_timer=True)
         return math.inf  # the renewal wakes the timer when it ends
 

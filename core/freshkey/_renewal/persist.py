@@ -11,7 +11,9 @@ from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.binding import binding_of
 from freshkey._renewal.context import ProfileContext
+from freshkey._renewal.failure import describe_end
 from freshkey._renewal.known import note_saved
+from freshkey._renewal.reading import login_required
 from freshkey._renewal.single_flight import process_is_exiting
 from freshkey._stores.keychain.prompts import background
 from freshkey._text.tracebacks import with_note_of
@@ -112,6 +114,9 @@ def must_be_alive(context: ProfileContext, newer: Credential) -> None:
     """Raise an error if a credential was unusable or expired on arrival; otherwise renewals would loop (TIM-4)."""
     if newer.unusable is not None:
         raise newer.unusable.for_another_caller()
+    source = context.description.source(newer.source)
+    if context.is_over(newer) and source is not None and source.needs_sign_in:
+        raise login_required(context, describe_end(source), code="sign-in-ended")
     if context.freshness(newer) is Freshness.EXPIRED:
         message = "the provider returned a credential that had already expired"
         raise TransientError(message, hint="Check this machine's clock", code="credential-already-expired")

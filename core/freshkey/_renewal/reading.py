@@ -108,6 +108,9 @@ class StoredSignIn:
                 return None
             credential, bound = self.context.codec.decode_bound(self.snapshot.payload)
             self.source = credential.source
+            source = self.context.description.source(credential.source)
+            if source is not None and source.automatic and moved(self.context, credential, bound) is not None:
+                return None  # never sent to these endpoints; another one can be had without the user
             return _belonging(self.context, credential, bound)
         except (LoginRequired, StoreError) as error:
             failure: FreshkeyError = error.with_traceback(None)

@@ -54,6 +54,9 @@ class Rotation:
         held: The credential in memory when the renewal was started, or None.
         generation: The generation of `held`.
         refused: The credential that a server rejected, or None.
+        refused_before: What a server rejected before, for a caller that does not wait any more: the provider is told
+            so all the same.
+        asked: A caller wants one that lasts longer.
         by_user: The user asked to renew now: no existing credential is good enough, and pauses are ignored.
         by_timer: The timer renews ahead of time, and no caller waits.
         may_ask: If the user must act, the application's `Interaction` may ask them.
@@ -67,6 +70,8 @@ class Rotation:
     held: Credential | None = None
     generation: int = 0
     refused: Credential | None = None
+    refused_before: Credential | None = None
+    asked: bool = False
     by_user: bool = False
     by_timer: bool = False
     may_ask: bool = True
@@ -131,7 +136,7 @@ class Rotation:
         if there is None or not self._reading.owned:
             return None
         known = self.held is not None and generation <= self.generation
-        if self._is_renewable(there) if self.by_user else known:
+        if self.context.renews(there) if self.by_user else known:
             return None
         if self.refused is not None and there.authorizes_like(self.refused):
             return None
@@ -213,7 +218,8 @@ class Rotation:
         try:
             return self._renew_winner()
         except LoginRequired as error:
-            if error.retry_after is None:
+            winner = self._reading.winner
+            if error.retry_after is None and not (winner is not None and winner.automatic):
                 self._attempts.note_refusal(error, self._reading)
             source = precedence.first_owned(self.context.profile, self.context.description)
             user = self._user_to_ask()
@@ -240,20 +246,49 @@ class Rotation:
             raise nothing_found(self.context, self._reading)
         if source.owned and self._reading.no_store is not None:
             raise self._reading.no_store
+        current = self._reading.stored if source.owned else self.held
+        if current is not None and not (current.source == source.id and self._can_refresh(current, source)):
+            current = None
+        if source.automatic:
+            return self._renew_or_acquire(source, current)
         if source.owned:
             self._attempts.heed_refusal(self._reading)
-        current = self._reading.stored if source.owned else self.held
-        if current is not None and current.source == source.id and current.renewable:
-            if source.owned and self.context.description.single_use and self._reading.put_back:
-                raise outdated(self.context, self._reading)  # sent again, it would end the grant
-            return self._spend(current) if source.owned else self._refresh(current)
-        if source.owned and source.interactive:
+        if current is not None:
+            return self._renew_stored(current) if source.owned else self._refresh(current)
+        if source.owned:
             raise login_required(self.context, self._why_not_usable(source), code="sign-in-ended")
         return self._acquire(source)
 
-    def _is_renewable(self, stored: Credential) -> bool:
-        source = self._reading.winner
-        return stored.renewable or source is None or not source.interactive
+    def _can_refresh(self, current: Credential, source: Source) -> bool:
+        if not current.renewable:
+            return False
+        # Where another one can be had without the user, one that cannot be made to last longer is not extended.
+        return not (self.context.is_over(current) if source.needs_sign_in else current.ends_for_good)
+
+    def _renew_or_acquire(self, source: Source, current: Credential | None) -> Credential:
+        """Renew what an automatic source has got, or else get another one there; both without the user.
+
+        `current` is None if there is nothing to renew.
+        """
+        if current is not None:
+            try:
+                self._attempts.heed_refusal(self._reading)
+                newer = self._renew_stored(current)
+            except LoginRequired as error:
+                # Its end is no one's loss: the machine can get another one. What was refused is not sent again.
+                self._attempts.note_refusal(error, self._reading)
+                self._hold.close()
+            else:
+                # A lease that a server refused may just have been extended.
+                if not self._was_refused(newer):
+                    return newer
+        return self._acquire(source)
+
+    def _renew_stored(self, current: Credential) -> Credential:
+        single_use = self.context.description.single_use
+        if single_use and self._reading.put_back:
+            raise outdated(self.context, self._reading)  # sent again, it would end the grant
+        return self._spend(current) if single_use and current.renewal_secret is not None else self._refresh(current)
 
     def _why_not_usable(self, source: Source) -> str:
         """Return what is wrong with a stored credential that cannot be renewed."""
@@ -265,8 +300,6 @@ class Rotation:
         return f"{in_words(source)} cannot be renewed"
 
     def _spend(self, current: Credential) -> Credential:
-        if not self.context.description.single_use or current.renewal_secret is None:
-            return self._refresh(current)
         try:
             return self._spend_once(current)
         except LoginRequired:
@@ -292,9 +325,14 @@ class Rotation:
             raise
 
     def _reason(self, current: Credential) -> Reason:
-        if self.refused is not None and current.authorizes_like(self.refused):
+        if self._was_refused(current):
             return Reason.REFUSED
-        return Reason.ASKED if self.by_user else Reason.DUE
+        return Reason.ASKED if self.by_user or self.asked else Reason.DUE
+
+    def _was_refused(self, credential: Credential) -> bool:
+        return any(
+            each is not None and credential.authorizes_like(each) for each in (self.refused, self.refused_before)
+        )
 
     def _refresh(self, current: Credential) -> Credential:
         context = self.context

@@ -43,6 +43,7 @@ class ServedCredential:
     held: CacheEntry | None = field(init=False, default=None)
     _failure: Failure | None = field(init=False, default=None)
     _replacement: Credential | None = field(init=False, default=None)  # has replaced another one: it was new then
+    _refused: Credential | None = field(init=False, default=None)  # by a server, and not replaced since
     _events: list[Event] = field(init=False, factory=list)
     _end_warning: EndWarning = field(init=False, factory=EndWarning)
 
@@ -98,6 +99,8 @@ class ServedCredential:
             self._failure = None
             if before is not None and not served.authorizes_like(before.credential):
                 self._replacement = served
+            if self._refused is not None and not served.authorizes_like(self._refused):
+                self._refused = None
             self.held = CacheEntry(served, generation, jitter)
             self._update_deadlines()
             replaced = before.credential if before is not None else None
@@ -153,15 +156,10 @@ class ServedCredential:
         held = self.held
         if held is None:
             return
-        renewable, failure = self._renewable(held.credential), self._failure
+        renewable, failure = self.context.renews(held.credential), self._failure
         paused_until = failure.retry_at if failure is not None else None
         self._hold(with_deadlines(held, self.context.clock.now(), renewable=renewable, paused_until=paused_until))
 
     def _hold(self, held: CacheEntry) -> None:
         self.held = held
         self._publish(held)
-
-    def _renewable(self, credential: Credential) -> bool:
-        """Whether a rotation could get a newer one without the user."""
-        source = self.context.description.source(credential.source)
-        return credential.renewable or (source is not None and not (source.owned and source.interactive))

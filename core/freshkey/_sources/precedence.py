@@ -5,11 +5,12 @@ hold; they are checked in this order, and the first that fails is the reason why
 
 1. The profile's ``source`` setting names it, or names no source at all.
 2. The profile's ``skip`` setting does not list it.
-3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`).
+3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`) and needs no store.
 4. No earlier source is used. Later sources are not checked at all.
 5. It has a credential: for an owned source the stored one, if it came from this source; for any other source what its
-   `Source.detect` finds. If nothing is stored, an owned source can also be found by its `Source.detect`, unless it
-   needs the user (`Source.interactive`). So whatever is stored wins over all other owned sources until the sign-out.
+   `Source.detect` finds. If nothing is stored, an automatic source (`Source.automatic`) is also used if its
+   `Source.detect` finds what gets a credential. So whatever is stored wins over all other owned sources until the
+   sign-out.
 6. It does not need consent (`Source.needs_consent`), or the profile's ``source`` setting names it, or the user is not
    signed in, or the session is not interactive, or the user agrees.
 
@@ -97,7 +98,7 @@ def _out_of_question(
         return f"the profile's source is {only.id!r}"
     if source in skipped:
         return "skipped by the profile"
-    if profile.bare and not source.handed_in:
+    if profile.bare and (source.owned or not source.handed_in):
         return "bare mode uses only explicitly provided credentials"
     return f"{winner.id!r} comes first" if winner is not None else None
 
@@ -108,7 +109,7 @@ def _detected(source: Source, detect: Detect, stored: Stored, rivals: Collection
         if credential is not None and credential.source == source.id:
             return Detected(kind=source.title, origin="the store", expires_at=credential.expires_at)
         # See docs/decisions.md, "What is stored wins over other owned sources".
-        if source.interactive or (credential is not None and credential.source in rivals):
+        if source.needs_sign_in or (credential is not None and credential.source in rivals):
             return None
     return detect(source)
 
@@ -176,13 +177,15 @@ def _named(name: str, profile: Profile, description: Description) -> Source:
 def first_owned(profile: Profile, description: Description) -> Source | None:
     """Return the source that a sign-in would use, or None if there is none.
 
-    Signing in is preferred to entering an existing secret (`Source.pasted`), because the user need not find one.
+    Signing in is preferred to entering an existing secret (`Source.pasted`), because the user need not find one, and
+    both to a source that needs no sign-in (`Source.automatic`).
     """
     chosen, skipped = chosen_and_skipped(profile, description)
     if profile.bare:
         return None
     candidates = (chosen,) if chosen else [source for source in description.sources if source not in skipped]
-    return min((source for source in candidates if source.owned), key=lambda source: source.pasted, default=None)
+    owned = [source for source in candidates if source.owned]
+    return min(owned, key=lambda source: (source.automatic, source.pasted), default=None)
 
 
 def sign_in_source(profile: Profile, description: Description, named: str | None = None) -> Source:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from freshkey import expiry
 from freshkey.clock import SYSTEM, Clock, Moment, utc_time
-from freshkey.errors import CredentialExpired, FreshkeyError, ProviderRefused
+from freshkey.errors import CredentialExpired, FreshkeyError, NotForHttp, ProviderRefused
 from freshkey.model.identity import Identity
 from freshkey.model.verdict import ACCEPTED, REFUSED, Answer, Verdict
 from freshkey.secret import Secret
@@ -20,8 +19,15 @@ from freshkey.secret import Secret
 UNAUTHORIZED: Final = 401
 
 
+def _aware(ends_at: datetime | None) -> datetime | None:
+    if ends_at is not None and ends_at.tzinfo is None:
+        message = "ends_at_latest has no time zone: use an aware datetime, such as freshkey.plugin.utc_time(seconds)"
+        raise ValueError(message)
+    return None if ends_at is None else ends_at.astimezone(UTC)
+
+
 @frozen(kw_only=True)
-class Credential(abc.ABC):
+class Credential:
     """What authorizes a request, until when, and what renews it. Each format is a subclass.
 
     A subclass adds its fields and overrides the underscored methods, which are called only while the credential has
@@ -30,14 +36,18 @@ class Credential(abc.ABC):
 
     Attributes:
         obtained: Reading of both clocks when the provider's response was received.
-        lifetime: Lifetime in seconds as given by the provider; None if it is not known to expire.
+        ends_at_latest: The longest that it can live whatever renewals say, aware UTC: when the longest term of its
+            lease, or its parent token, ends. It limits `lifetime`, and with that everything that depends on it. A
+            renewal keeps it unless the provider returns another. None if there is no such limit.
+        lifetime: Lifetime in seconds as given by the provider, but not beyond `ends_at_latest`; None if it is not known
+            to expire.
         lead: Seconds before expiry at which it is renewed; None means `freshkey.expiry.default_lead`.
         recheck_after: Seconds after which its source is checked again although the credential is not known to expire,
             for example for a key that a command prints. The next `get` after that returns the current credential and
             starts the check in the background.
         renewable_for: Seconds, counted like `lifetime`, after which it can no longer be renewed because the sign-in
             itself ends (a server's ``refresh_token_expires_in``); None if that is not known. It is renewed before that,
-            and returned until its own expiry.
+            and returned until its own expiry. So the access token may outlive it, unlike `ends_at_latest`.
         sign_in_term: Set by freshkey, if a renewal did not move the end of the sign-in: the seconds that the sign-in
             lasts in all.
         unusable: Why its access token is never served, set by a renewal whose response has a good refresh token but an
@@ -48,6 +58,7 @@ class Credential(abc.ABC):
     """
 
     obtained: Moment
+    ends_at_latest: datetime | None = field(default=None, converter=_aware)
     lifetime: float | None = None
     lead: float | None = None
     recheck_after: float | None = field(default=None, metadata={"stored": False})
@@ -57,6 +68,18 @@ class Credential(abc.ABC):
     source: str = ""
     identity: Identity = field(factory=Identity)
     clock: Clock = field(default=SYSTEM, eq=False, repr=False, metadata={"stored": False})
+
+    def __attrs_post_init__(self) -> None:
+        """Limit the lifetime; a subclass with a method of that name calls this one."""
+        # See docs/decisions.md, "The latest end is folded into the lifetime".
+        most = self._most()
+        if most is not None and (self.lifetime is None or most < self.lifetime):
+            object.__setattr__(self, "lifetime", most)
+
+    def _most(self) -> float | None:
+        """Return the longest lifetime that `ends_at_latest` allows, in seconds, or None."""
+        latest = self.ends_at_latest
+        return None if latest is None else max(0.0, latest.timestamp() - self.obtained.wall)
 
     @property
     def obtained_at(self) -> datetime:
@@ -84,6 +107,16 @@ class Credential(abc.ABC):
         return utc_time(self.obtained.wall + shorter - expiry.effective_lead(shorter, self.lead))
 
     @property
+    def ends_for_good(self) -> bool:
+        """Whether it expires at `ends_at_latest`, so that extending it gains nothing."""
+        return self.ends_at_latest is not None and self.lifetime == self._most()
+
+    @property
+    def used_for(self) -> str:
+        """What it is for, in a few words, if that is not HTTP requests: ``database connections``, for example."""
+        return "something other than HTTP requests"
+
+    @property
     def renewable(self) -> bool:
         """Whether the provider's ``refresh`` hook can renew it without the user."""
         return False
@@ -104,10 +137,14 @@ class Credential(abc.ABC):
         return {}
 
     def authorizes_like(self, other: Credential) -> bool:
-        """Whether both authorize with the same secret, so that a server that rejects one also rejects the other."""
+        """Whether both authorize with the same secret, so that a server that rejects one also rejects the other.
+
+        If a format has no single `token`, all its secrets count, except the one that renews it.
+        """
         if self.token is not None and other.token is not None:
             return self.token == other.token
-        return self == other
+        secrets = _authorizing(self)
+        return secrets == _authorizing(other) if secrets and type(self) is type(other) else self == other
 
     def seconds_left(self) -> float | None:
         """Return the seconds until it expires, negative after that; None if it is not known to expire.
@@ -141,6 +178,7 @@ class Credential(abc.ABC):
 
         Raises:
             CredentialExpired: It has expired.
+            NotForHttp: It does not authorize HTTP requests.
         """
         try:
             self._must_be_alive()
@@ -166,9 +204,12 @@ class Credential(abc.ABC):
             failure = _cleaned(error, self, "environment")
         raise failure
 
-    @abc.abstractmethod
-    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
-        """Return the headers for `headers`."""
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  for formats that have some
+        """Return the headers for `headers`; a format that is not for HTTP leaves this as it is, and sets `used_for`."""
+        raise NotForHttp(
+            f"this credential ({type(self).__name__}) is for {self.used_for}, so it has no HTTP headers",
+            hint="Use its fields, or Credential.environment()",
+        )
 
     def _environment(self) -> dict[str, str]:
         """Return the variables for `environment`."""
@@ -178,6 +219,11 @@ class Credential(abc.ABC):
         if self.expired():
             message = f"the credential expired at {self.expires_at:%Y-%m-%d %H:%M:%S} UTC"
             raise CredentialExpired(message, hint="Call Keeper.get() for every request; it is cheap")
+
+
+def _authorizing(credential: Credential) -> list[tuple[str, Secret]]:
+    values = [(each.name, getattr(credential, each.name)) for each in fields(type(credential))]
+    return [(name, it) for name, it in values if isinstance(it, Secret) and it != credential.renewal_secret]
 
 
 def _cleaned(error: BaseException, credential: Credential, method: str) -> FreshkeyError:

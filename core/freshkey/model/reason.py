@@ -16,7 +16,7 @@ class Reason(enum.Enum):
     """It ends soon, or has ended."""
 
     REFUSED = "refused"
-    """A server rejected it (`Credential.judge`), however long it has left."""
+    """A server rejected it (`Credential.judge`), however long it has left, and nothing has replaced it since."""
 
     ASKED = "asked"
-    """The user or the application wants a newer one now."""
+    """The user wants a newer one now (`Keeper.refresh`), or the application one that lasts longer (``min_ttl``)."""

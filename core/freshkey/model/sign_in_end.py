@@ -26,10 +26,12 @@ TOLERANCE_SHARE: Final = 0.1
 
 
 def carried_over(before: Credential, newer: C) -> C:
-    """Return a renewed credential with what is known about the end of its sign-in.
+    """Return a renewed credential with what is known about its latest end, and about the end of its sign-in.
 
     A response that states no end, and leaves the refresh token as it was, leaves the end as it was, too.
     """
+    if newer.ends_at_latest is None and before.ends_at_latest is not None:
+        newer = evolve(newer, ends_at_latest=before.ends_at_latest)
     left = expiry.seconds_left(before.obtained, before.renewable_for, newer.obtained)
     if before.renewable_for is None:
         return newer

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, NotForHttp
 from freshkey.plugin import quoted
 from freshkey_cli import exits, options, render
 from freshkey_cli.credential_text import environment_of, header_name, one_line, variable_name
@@ -53,7 +54,7 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
     if wanted == "json":
         return {"environment": credential.environment(), "headers": _headers_or_none(name, credential)}, []
     if wanted == "headers":
-        headers = _headers(name, credential)
+        headers = _headers(name, credential, keeper.describe(name).exports)
         return {"headers": headers}, _header_lines(headers)
     if wanted in {"env", "powershell"}:
         environment = environment_of(name, credential)
@@ -63,14 +64,20 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
     return {"content": content}, [content]
 
 
-def _headers(name: str, credential: Credential) -> dict[str, str]:
-    """Return the headers that fit every request.
+def _headers(name: str, credential: Credential, others: Collection[str] = ()) -> dict[str, str]:
+    """Return the headers that fit every request; `others` are the provider's own formats, for the hint.
 
     Raises:
         ConfigurationError: There are none, because each request is signed.
+        NotForHttp: There are none, because the credential is for something else.
     """
     try:
         return credential.headers()
+    except NotForHttp as error:
+        fitting = [*(["env"] if credential.environment() else []), *sorted(others)]
+        if fitting:
+            error.hint = "Run: " + ", or: ".join(f"freshkey export {name} --format {each}" for each in fitting)
+        raise
     except ConfigurationError as error:
         error.hint = f"Run: freshkey export {name}"  # its own is for programs, which know the URL
         raise
@@ -79,7 +86,7 @@ def _headers(name: str, credential: Credential) -> dict[str, str]:
 def _headers_or_none(name: str, credential: Credential) -> dict[str, str] | None:
     try:
         return _headers(name, credential)
-    except ConfigurationError:
+    except (ConfigurationError, NotForHttp):
         return None
 
 

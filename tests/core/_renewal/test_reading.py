@@ -545,6 +545,10 @@ def test_non_interactive_source_cannot_ask_the_user(world: World, telling: Telli
     world.settle(keeper)
     assert hints(world).sign_in_code is None, "there was no credential that could have been refused"
     telling.wants_a_person = False
+    with raises_code(LoginRequired, "not-signed-in"):
+        keeper.get("me")
+    assert listener.heard == ["acquiring for me"], "what was asked for and refused is not asked for in a loop"
+    world.clock.advance(31)
     assert token_of(keeper.get("me")) == "at-1"
     assert listener.heard == ["acquiring for me"] * 2
 

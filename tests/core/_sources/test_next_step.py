@@ -14,6 +14,7 @@ from freshkey.model.source import Source
 
 VARIABLE = Source(id="env", title="a variable", owned=False, handed_in=True)
 KEY = Source(id="key", title="a key", owned=True, interactive=True, pasted=True)
+MACHINE = Source(id="machine", title="a machine's key", owned=True, automatic=True)
 OTHER = evolve(SIGN_IN, id="other")
 NO_STORE = StoreUnavailable("no keychain", absent=True, hint="Use another store")
 
@@ -35,6 +36,8 @@ def hint(
         ((SIGN_IN, OTHER, KEY), "Run: freshkey login me"),
         ((KEY, HELPER), "Run: freshkey login me --api-key"),
         ((VARIABLE, HELPER), "Provide one of these: a variable; Helper"),
+        ((VARIABLE, MACHINE), "Provide one of these: a variable; a machine's key"),
+        ((MACHINE, SIGN_IN), "Run: freshkey login me"),
     ],
 )
 def test_sign_in_that_works_right_away_is_the_next_step(sources: tuple[Source, ...], expected: str) -> None:
@@ -48,6 +51,12 @@ def test_what_takes_least_comes_first() -> None:
         "Run: freshkey login me --api-key. Or set client_id, then run: freshkey login me"
     )
     assert hint(SIGN_IN, OTHER, setup=missing) == "Run: freshkey login me --source other"
+
+
+def test_automatic_source_says_what_it_takes() -> None:
+    assert hint(HELPER, MACHINE, setup={"machine": "Set app_id"}) == "Set app_id"
+    both = {"machine": "Set app_id", "second": "Set role"}
+    assert hint(MACHINE, evolve(MACHINE, id="second"), setup=both) == "Set app_id. Or set role"
 
 
 def test_settings_and_mode_of_the_profile_are_respected() -> None:

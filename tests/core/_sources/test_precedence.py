@@ -28,7 +28,7 @@ from raises_code import raises_code
 
 
 VARIABLE = Source(id="env", title="Variable", owned=False)
-KEPT_HELPER = Source(id="kept-helper", title="Kept helper", owned=True)
+KEPT_HELPER = Source(id="kept-helper", title="Kept helper", owned=True, automatic=True)
 ALL = (VARIABLE, SIGN_IN, HELPER, KEPT_HELPER)
 FOUND = Detected(kind="API key", origin="environment variable EXAMPLE_KEY", last_four="abcd")
 
@@ -103,6 +103,20 @@ def test_stored_credential_counts_only_for_its_own_source() -> None:
 def test_non_interactive_owned_source_can_be_detected_without_being_stored() -> None:
     assert winner(World("kept-helper").walk()) == "kept-helper"
     assert winner(World("sign-in").walk()) is None
+
+
+def test_owned_source_that_is_not_automatic_is_used_only_once_somebody_has_signed_in() -> None:
+    quiet = evolve(KEPT_HELPER, automatic=False)
+    world = World("kept-helper")
+    assert winner(world.walk((quiet,))) is None
+    assert world.looked == ["store"]
+    assert winner(World(stored=token(source="kept-helper")).walk((quiet,))) == "kept-helper"
+
+
+def test_bare_mode_uses_no_source_that_needs_the_store() -> None:
+    world = World("kept-helper", stored=token(source="kept-helper"))
+    assert winner(world.walk((evolve(KEPT_HELPER, handed_in=True),), bare=True)) is None
+    assert world.looked == []
 
 
 def test_what_is_stored_wins_over_other_owned_sources_in_any_order() -> None:
@@ -265,7 +279,8 @@ def test_no_source_is_chosen_unless_the_profile_names_one() -> None:
     ("sources", "only", "expected"),
     [
         (ALL, None, SIGN_IN),
-        ((VARIABLE, KEPT_HELPER, SIGN_IN), None, KEPT_HELPER),
+        ((VARIABLE, KEPT_HELPER, SIGN_IN), None, SIGN_IN),
+        ((VARIABLE, KEPT_HELPER), None, KEPT_HELPER),
         (ALL, "kept-helper", KEPT_HELPER),
         (ALL, "helper", None),
         ((VARIABLE, HELPER), None, None),

@@ -9,13 +9,23 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from freshkey.errors import LoginRequired, TransientError
+from freshkey.errors import LoginRequired, NotForHttp, TransientError
 from freshkey.keeper import Keeper
+from leasing import LeaseProvider
 from raises_code import raises_code
 from rotating import World, in_threads
 
 
 URL = "https://api.example.com/v1/things?page=2"
+
+
+def test_credential_that_is_not_for_http_sends_nothing(world: World) -> None:
+    world.provider = LeaseProvider(world.clock, world.journal, world.store)
+    api = Api()
+    with api.client(world.keeper()) as client, raises_code(NotForHttp, "not-for-http") as caught:
+        client.get(URL)
+    assert "database connections" in caught.value.message
+    assert api.seen == []
 
 
 class Api:

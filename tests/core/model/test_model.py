@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
 from example_provider import HELPER, SIGN_IN, Settings, description, profile, token
+from freshkey._stores.records.codec import Codec
 from freshkey.clock import SYSTEM
-from freshkey.errors import ConfigurationError, CredentialExpired
+from freshkey.errors import ConfigurationError, CredentialExpired, NotForHttp
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
 from freshkey.model.identity import Identity
+from freshkey.model.sign_in_end import carried_over
 from freshkey.model.storage import Record, Snapshot
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
@@ -226,9 +228,78 @@ def test_values_are_immutable(value: Any) -> None:
         setattr(value, name, None)
 
 
-def test_credential_is_abstract() -> None:
-    with pytest.raises(TypeError):
-        Credential(obtained=SYSTEM.now())  # type: ignore[abstract]
+@frozen(kw_only=True)
+class Login(Credential):
+    password: Secret
+
+    @property
+    def used_for(self) -> str:
+        return "database connections"
+
+
+def test_credential_that_is_not_for_http_has_no_headers(clock: ManualClock) -> None:
+    login = Login(obtained=clock.now(), clock=clock, lifetime=60.0, password=Secret("swordfish-1"))
+    with raises_code(NotForHttp, "not-for-http") as caught:
+        login.headers("GET", "https://example.com/")
+    assert "Login" in caught.value.message
+    assert "database connections" in caught.value.message
+    assert login.environment() == {}
+    with raises_code(NotForHttp, "not-for-http"):
+        Credential(obtained=clock.now(), clock=clock).headers()
+    clock.advance(60)
+    with raises_code(CredentialExpired, "credential-expired"):
+        login.headers()
+
+
+def test_credential_without_a_token_is_like_another_with_its_secrets(clock: ManualClock) -> None:
+    login = Login(obtained=clock.now(), password=Secret("swordfish-1"))
+    clock.advance(60)
+    assert login.authorizes_like(evolve(login, obtained=clock.now(), lifetime=60.0))
+    assert not login.authorizes_like(evolve(login, password=Secret("swordfish-2")))
+    assert not login.authorizes_like(ApiKey(obtained=clock.now(), key=Secret("swordfish-1")))
+    assert not Credential(obtained=login.obtained).authorizes_like(Credential(obtained=clock.now()))
+
+
+# --- the latest end --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lifetime", [3600.0, None])
+def test_latest_end_limits_the_lifetime_and_all_that_depends_on_it(clock: ManualClock, lifetime: float | None) -> None:
+    latest = clock.now().utc + timedelta(seconds=1000)
+    held = fresh(clock, lifetime=lifetime, ends_at_latest=latest)
+    assert (held.lifetime, held.seconds_left(), held.expires_at) == (1000, 1000, latest)
+    assert held.refresh_at == latest - timedelta(seconds=200)
+    assert held.ends_for_good
+    clock.advance(1000)
+    assert held.expired()
+    assert evolve(held, obtained=clock.now()).lifetime == 0
+    assert evolve(held, obtained=clock.now(), ends_at_latest=latest + timedelta(hours=2), lifetime=60.0).lifetime == 60
+
+
+def test_latest_end_after_the_end_changes_nothing(clock: ManualClock) -> None:
+    held = fresh(clock, ends_at_latest=clock.now().utc + timedelta(hours=2))
+    assert (held.lifetime, held.ends_for_good) == (3600, False)
+    assert not fresh(clock).ends_for_good
+
+
+def test_latest_end_is_an_aware_time_in_utc(clock: ManualClock) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        fresh(clock, ends_at_latest=datetime(2030, 1, 1))  # noqa: DTZ001  the point of the test
+    zone = timezone(timedelta(hours=14))
+    ends = fresh(clock, ends_at_latest=datetime(2030, 1, 1, tzinfo=zone)).ends_at_latest
+    assert ends is not None
+    assert ends.utcoffset() == timedelta(0)
+
+
+def test_latest_end_is_stored_and_kept_by_renewals(clock: ManualClock) -> None:
+    latest = clock.now().utc + timedelta(seconds=1000)
+    before = fresh(clock, ends_at_latest=latest)
+    codec = Codec({"token": type(before)})
+    assert codec.decode(codec.encode(before)).ends_at_latest == latest
+    clock.advance(500)
+    assert carried_over(before, fresh(clock)).expires_at == latest
+    other = latest + timedelta(seconds=60)
+    assert carried_over(before, fresh(clock, ends_at_latest=other)).expires_at == other
 
 
 # --- descriptions and snapshots --------------------------------------------------------------------------------------

@@ -8,6 +8,9 @@ import sys
 import pytest
 
 from cli_doubles import TOKEN, FakeKeeper, Run, api_key, signed, token
+from freshkey.clock import SYSTEM
+from freshkey.secret import Secret
+from leasing import Lease
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a Unix shell")
@@ -54,6 +57,16 @@ def test_credential_that_signs_each_request_has_no_headers_to_export(run: Run, k
     done = run("export", "--format", "headers")
     assert (done.code, done.out, done.error_code) == (6, "", "invalid-setting")
     assert "Run: freshkey export me\n" in done.err
+
+
+def test_credential_that_is_not_for_http_has_no_headers_to_export(run: Run, keeper: FakeKeeper) -> None:
+    keeper.credential = Lease(obtained=SYSTEM.now(), user="ada", password=Secret(TOKEN))
+    keeper.exports = {"pgpass": lambda credential: "ada"}
+
+    assert run("export", "--format", "json").json["headers"] is None
+    done = run("export", "--format", "headers")
+    assert (done.code, done.out, done.error_code) == (6, "", "not-for-http")
+    assert "Run: freshkey export me --format pgpass\n" in done.err
 
 
 def test_export_in_a_provider_format(run: Run, keeper: FakeKeeper) -> None:

@@ -1,0 +1,230 @@
+"""Automatic sources: fetched when first asked for, kept and shared, and fetched again without the user."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from freshkey.errors import LoginRequired, ProviderRefused, StoreUnavailable, TransientError
+from freshkey.model.credential import Credential
+from freshkey.model.reason import Reason
+from leasing import LeaseProvider, user_of
+from raises_code import raises_code
+from rotating import MACHINE, SIGN_IN, World, hints, in_threads, snapshot
+
+
+@pytest.fixture
+def leases(world: World) -> LeaseProvider:
+    """Make the provider of that machine one of leases; request this fixture before creating a keeper."""
+    world.provider = provider = LeaseProvider(world.clock, world.journal, world.store)
+    return provider
+
+
+def test_it_is_fetched_once_and_shared(world: World, leases: LeaseProvider) -> None:
+    keepers = [world.keeper() for _ in range(4)]
+    answers = in_threads(8, lambda: [user_of(keeper.get("me")) for keeper in keepers])
+    assert answers == [["user-1"] * 4] * 8
+    assert leases.acquired == [MACHINE]
+    assert world.user.opened == []
+
+
+def test_lease_that_is_due_is_extended(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(3590)
+    world.run_once(keeper)
+    second = keeper.get("me")
+    assert user_of(second) == user_of(first)
+    assert second.obtained != first.obtained
+    assert (leases.reasons, leases.acquired) == ([Reason.DUE], [MACHINE])
+
+
+@pytest.mark.parametrize(
+    "error", [LoginRequired("gone"), LoginRequired("gone?", doubtful=True)], ids=["final", "doubt"]
+)
+def test_lease_whose_end_the_provider_says_is_replaced(
+    world: World, leases: LeaseProvider, error: LoginRequired
+) -> None:
+    keeper = world.keeper()
+    keeper.get("me")
+    leases.refuses = [error]
+    world.clock.advance(3700)
+    assert user_of(keeper.get("me")) == "user-2"
+    assert leases.acquired == [MACHINE, MACHINE]
+    status = keeper.status("me")
+    assert (status.sign_in_needed, status.last_error, status.generation) == (None, None, 2)
+
+
+def test_what_was_refused_for_good_is_not_sent_again(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    keeper.get("me")
+    leases.refuses = [LoginRequired("gone")]
+    leases.acquire_error = TransientError("no route")
+    world.clock.advance(3700)
+    for asking in (keeper, world.keeper()):
+        world.clock.advance(120)
+        with raises_code(TransientError, "temporarily-unavailable"):
+            asking.get("me")
+        assert (asking.status("me").sign_in_needed, asking.status("me").renews) == (None, True)
+    leases.acquire_error = None
+    world.clock.advance(120)
+    assert user_of(keeper.get("me")) == "user-2"
+    assert leases.reasons == [Reason.DUE], "once, in all processes"
+
+
+def test_refusal_of_the_machine_itself_pauses_like_a_failed_request(world: World, leases: LeaseProvider) -> None:
+    leases.acquire_error = LoginRequired("the key was revoked", hint="Make another key")
+    keeper = world.keeper()
+    for _ in range(3):
+        with raises_code(LoginRequired, "sign-in-required") as caught:
+            keeper.get("me")
+        assert caught.value.hint == "Make another key"
+    assert leases.acquired == [MACHINE]
+    world.clock.advance(61)
+    leases.acquire_error = None
+    assert user_of(keeper.get("me")) == "user-1"
+
+
+def test_refused_lease_is_replaced_and_never_handed_back(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(60)
+    assert user_of(keeper.get("me", refused=first)) == "user-2"
+    assert leases.reasons == [Reason.REFUSED]
+
+
+def test_refused_lease_that_the_provider_extends_all_the_same_is_fetched_anew(
+    world: World, leases: LeaseProvider
+) -> None:
+    leases.extends = True
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(60)
+    assert user_of(keeper.get("me", refused=first)) == "user-2"
+    assert (leases.reasons, leases.acquired) == ([Reason.REFUSED], [MACHINE, MACHINE])
+
+
+def test_machine_that_gets_the_refused_lease_again_is_an_error(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    leases.refuses = [LoginRequired("gone")]
+    leases._leases = 0
+    world.clock.advance(60)
+    with raises_code(ProviderRefused, "credential-refused"):
+        keeper.get("me", refused=first)
+
+
+def test_refusal_is_remembered_until_there_is_another_lease(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    leases.refuses = [TransientError("busy", retry_after=120)]
+    world.clock.advance(60)
+    with raises_code(TransientError, "temporarily-unavailable"):
+        keeper.get("me", refused=first)
+    assert user_of(keeper.get("me")) == "user-1", "others may still be accepted"
+    world.clock.advance(3590)
+    world.run_once(keeper)
+    assert user_of(keeper.get("me")) == "user-2"
+    assert leases.reasons == [Reason.REFUSED, Reason.REFUSED]
+    world.clock.advance(3590)
+    world.run_once(keeper)
+    assert user_of(keeper.get("me")) == "user-2"
+    assert leases.reasons[2:] == [Reason.DUE]
+
+
+def test_min_ttl_and_the_user_ask(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    keeper.get("me")
+    world.clock.advance(600)
+    keeper.get("me", min_ttl=3300)
+    keeper.refresh("me")
+    world.clock.advance(3700)
+    keeper.get("me", min_ttl=60)
+    assert leases.reasons == [Reason.ASKED, Reason.ASKED, Reason.DUE], "what has ended is due, whoever asks"
+
+
+def test_lease_that_cannot_last_longer_is_replaced_in_time(world: World, leases: LeaseProvider) -> None:
+    leases.ends_at_latest = world.clock.now().utc + timedelta(seconds=5000)
+    keeper = world.keeper()
+    assert keeper.get("me").seconds_left() == 3600
+    world.clock.advance(3500)
+    world.run_once(keeper)
+    capped = keeper.get("me")
+    assert (user_of(capped), capped.expires_at) == ("user-1", leases.ends_at_latest), "extended, up to the latest end"
+    leases.ends_at_latest = None
+    world.clock.advance(1400)
+    world.run_once(keeper)
+    assert user_of(keeper.get("me")) == "user-2"
+    assert (leases.reasons, leases.acquired) == ([Reason.DUE], [MACHINE, MACHINE])
+
+
+def test_sign_in_that_cannot_last_longer_ends_without_a_request(world: World, leases: LeaseProvider) -> None:
+    leases.key_is_there = False
+    leases.ends_at_latest = world.clock.now().utc + timedelta(seconds=1800)
+    keeper = world.signed_in()
+    assert keeper.get("me").refresh_at is not None
+    world.clock.advance(1800)
+    with raises_code(LoginRequired, "sign-in-ended"):
+        keeper.get("me")
+    assert leases.reasons == []
+    status = keeper.status("me")
+    assert (status.sign_in_code, status.renews) == ("sign-in-ended", False)
+
+
+def test_sign_in_wins_until_the_sign_out(world: World, leases: LeaseProvider) -> None:
+    keeper, other = world.keeper(), world.keeper()
+    assert keeper.get("me").source == other.get("me").source == MACHINE
+    keeper.login("me", interaction=world.user)
+    assert world.user.questions == [], "no one signed in for the lease"
+    for each in (keeper, world.keeper()):
+        assert each.get("me").source == each.status("me").source == SIGN_IN
+        assert [step.source.id for step in each.explain("me").steps if step.wins] == [SIGN_IN]
+    assert 'the next use gets a new credential from "This machine\'s key"' in keeper.logout("me").detail
+    assert snapshot(world).payload is None
+    assert keeper.get("me").source == MACHINE
+
+
+def test_sign_out_ends_the_lease_and_says_that_another_one_follows(world: World, leases: LeaseProvider) -> None:
+    keeper, other = world.keeper(), world.keeper()
+    keeper.get("me")
+    other.get("me")
+    said = keeper.logout("me")
+    assert said.detail.endswith('; the next use gets a new credential from "This machine\'s key"')
+    assert user_of(keeper.get("me")) == "user-2"
+    leases.key_is_there = False
+    assert "next use" not in keeper.logout("me").detail
+    with raises_code(LoginRequired, "no-credential-found"):
+        keeper.get("me")
+    assert hints(world).signed_out
+
+
+def test_lease_of_another_server_is_replaced(world: World, leases: LeaseProvider) -> None:
+    world.keeper().get("me")
+    leases.binding = {"issuer": "https://elsewhere.example.com"}
+    keeper = world.keeper()
+    assert user_of(keeper.get("me")) == "user-2"
+    assert leases.reasons == []
+    assert snapshot(world).generation == 2
+
+
+def test_without_a_store_nothing_is_fetched(world: World, leases: LeaseProvider) -> None:
+    world.store.vanish()
+    with raises_code(StoreUnavailable, "store-unavailable"):
+        world.keeper().get("me")
+    assert leases.acquired == []
+
+
+def test_bare_mode_does_not_use_it(world: World, leases: LeaseProvider) -> None:
+    with raises_code(LoginRequired, "no-credential-found"):
+        world.keeper(bare=True).get("me")
+    assert leases.acquired == []
+
+
+def test_credential_without_a_token_is_told_by_its_secrets(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper()
+    first: Credential = keeper.get("me")
+    world.clock.advance(60)
+    assert first.authorizes_like(keeper.refresh("me"))
+    world.clock.advance(60)
+    assert not first.authorizes_like(keeper.get("me", refused=first))
