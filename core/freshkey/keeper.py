@@ -8,7 +8,7 @@ import random as random_module
 import threading
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from attrs import evolve
 
@@ -31,7 +31,7 @@ from freshkey._trust.source_consent import recalling
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import KeeperClosed, TransientError, about
 from freshkey.events import Event, SignedOut, Subscribers
-from freshkey.model.credential import Credential
+from freshkey.model.credential import C, Credential, of_kind
 from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Approve, Interaction, LoggingReporter, NonInteractive, Reporter
 
@@ -116,7 +116,24 @@ class Keeper:
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
-    def get(self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None) -> Credential:
+    @overload
+    def get(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential: ...
+
+    @overload
+    def get(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None, kind: type[C]
+    ) -> C: ...
+
+    def get(
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        kind: type[Credential] | None = None,
+    ) -> Credential:
         """Return a usable credential: from memory if it is fresh, otherwise as soon as there is one.
 
         The result is a snapshot: call this again for every request, which costs one lookup and one comparison.
@@ -129,8 +146,10 @@ class Keeper:
                 another tool's credential has less left and that tool has no newer one, that is an error.
             refused: A credential from this keeper that a server rejected. A newer one is returned; if there is
                 none yet, it is renewed now.
+            kind: The class that the credential must have, such as `freshkey.ApiKey`; the result is typed as that.
 
         Raises:
+            ConfigurationError: It has another class than `kind` (``wrong-credential-kind``).
             LoginRequired: The user must sign in.
             TransientError: It has less than `min_ttl` left, and there is no newer one (``expires-too-soon``).
             FreshkeyError: There is no usable credential; each class says what to do next.
@@ -141,7 +160,7 @@ class Keeper:
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
-                return held.credential
+                return held.credential if kind is None else of_kind(held.credential, kind, profile)
         asking = self._asking(profile, min_ttl, refused)
         with about(profile):
             try:
@@ -150,10 +169,25 @@ class Keeper:
                     future = asking.send(future.wait(self._timeout))
             except StopIteration as answer:
                 credential: Credential = answer.value
-                return credential
+                return credential if kind is None else of_kind(credential, kind, profile)
 
+    @overload
     async def aget(
         self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+    ) -> Credential: ...
+
+    @overload
+    async def aget(
+        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None, kind: type[C]
+    ) -> C: ...
+
+    async def aget(
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        kind: type[Credential] | None = None,
     ) -> Credential:
         """Like `get`, for asyncio: does not block the event loop.
 
@@ -164,7 +198,7 @@ class Keeper:
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
-                return held.credential
+                return held.credential if kind is None else of_kind(held.credential, kind, profile)
         asking = self._asking(profile, min_ttl, refused)
         try:
             future = next(asking)
@@ -174,7 +208,7 @@ class Keeper:
                 future = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
-            return credential
+            return credential if kind is None else of_kind(credential, kind, profile)
 
     def prefetch(self, *profiles: str) -> None:
         """Start getting credentials in the background for `profiles`, or the selected one, and return at once.

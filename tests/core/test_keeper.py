@@ -11,7 +11,7 @@ import threading
 import weakref
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 from attrs import evolve
@@ -28,7 +28,7 @@ from freshkey.errors import (
 )
 from freshkey.events import AccountChanged, Obtained, RenewalFailed, Renewed, SignedOut, SignInNeeded
 from freshkey.keeper import Keeper
-from freshkey.model.credential import Credential
+from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
 from freshkey.model.description import Validity
 from freshkey.model.identity import Identity
 from freshkey.model.profile import Profile
@@ -110,6 +110,29 @@ def test_aget_returns_a_held_credential_without_a_task_switch(world: World) -> N
     with pytest.raises(StopIteration) as answer:
         asking.send(None)
     assert answer.value.value is held(keeper)
+
+
+def test_kind_of_credential_is_checked_and_typed(world: World) -> None:
+    keeper = world.keeper()
+    world.provider.variable = "borrowed-1"
+    for _ in ("opened", "from memory"):
+        assert_type(keeper.get("me", kind=OAuthToken), OAuthToken)
+        with raises_code(ConfigurationError, "wrong-credential-kind") as caught:
+            keeper.get("me", kind=ApiKey)
+        assert "OAuthToken" in caught.value.message
+        assert "ApiKey" in caught.value.message
+        assert caught.value.profile == "me"
+
+    async def ask() -> None:
+        for asking in (keeper, world.keeper()):
+            assert_type(await asking.aget("me", kind=OAuthToken), OAuthToken)
+            with raises_code(ConfigurationError, "wrong-credential-kind"):
+                await asking.aget("me", kind=ApiKey)
+
+    asyncio.run(ask())
+    assert_type(keeper.get("me"), Credential)
+    source: CredentialSource = keeper
+    assert source.get("me") is keeper.get("me", kind=Credential)
 
 
 def test_the_selected_profile_and_its_name_share_one_credential(world: World) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from attrs import field, fields, frozen
 
 from freshkey import expiry
 from freshkey.clock import SYSTEM, Clock, Moment, utc_time
-from freshkey.errors import CredentialExpired, FreshkeyError, NotForHttp, ProviderRefused
+from freshkey.errors import ConfigurationError, CredentialExpired, FreshkeyError, NotForHttp, ProviderRefused
 from freshkey.model.identity import Identity
 from freshkey.model.verdict import ACCEPTED, REFUSED, Answer, Verdict
 from freshkey.secret import Secret
 
+
+C = TypeVar("C", bound="Credential")
 
 UNAUTHORIZED: Final = 401
 
@@ -301,6 +303,22 @@ class ApiKey(Credential):
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  keys do not sign
         prefix = "Bearer " if self.header.lower() == "authorization" else ""
         return {self.header: prefix + self.key.reveal()}
+
+
+def of_kind(credential: Credential, kind: type[C], profile: str | None) -> C:
+    """Return a credential that must be of one class, as that class.
+
+    Raises:
+        ConfigurationError: It is of another class.
+    """
+    if isinstance(credential, kind):
+        return credential
+    raise ConfigurationError(
+        f"the credential is of class {type(credential).__name__}, and {kind.__name__} was asked for",
+        profile=profile,
+        hint="Name a profile whose provider issues that class, or ask for this one",
+        code="wrong-credential-kind",
+    )
 
 
 class CredentialSource(Protocol):
