@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from freshkey.errors import ConfigurationError, ProtocolError
+from freshkey.errors import ConfigurationError, NotForHttp, ProtocolError
 
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ def environment_of(name: str, credential: Credential) -> dict[str, str]:
     """
     environment = credential.environment()
     if not environment:
-        hint = f"Run: freshkey export {name} --format headers"
+        hint: str | None = f"Run: freshkey export {name} --format headers"
+        try:
+            credential.headers()
+        except NotForHttp:
+            hint = None  # its fields are for programs
         raise ConfigurationError(
             "this credential provides no environment variables", profile=name, hint=hint, code="no-environment-form"
         )

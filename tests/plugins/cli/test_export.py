@@ -67,6 +67,7 @@ def test_credential_that_is_not_for_http_has_no_headers_to_export(run: Run, keep
     done = run("export", "--format", "headers")
     assert (done.code, done.out, done.error_code) == (6, "", "not-for-http")
     assert "Run: freshkey export me --format pgpass\n" in done.err
+    assert "--format headers" not in run("export").err
 
 
 def test_export_in_a_provider_format(run: Run, keeper: FakeKeeper) -> None:
