@@ -97,9 +97,11 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
     Args:
         profile: The profile; ``profile.settings_as(…)`` returns the provider's typed settings.
         source: One of the provider's sources, chosen by the core.
-        interaction: Use it to ask the user. In a non-interactive session each question raises `LoginRequired`, so ask
-            before doing anything that has an effect. `freshkey.plugin.is_attended` returns whether a caller is waiting
-            for the result. If not, a timer is renewing ahead of time, and another tool must not open a window.
+        interaction: Use it to ask the user. For a source that needs one (`Source.interactive`), call
+            ``interaction.require_attended()`` before anything that has an effect: it raises `LoginRequired` at once in
+            a non-interactive session, where each question would. For a source that only starts another tool,
+            `freshkey.plugin.is_attended` returns whether a caller is waiting for the result. If not, a timer is
+            renewing ahead of time, and that tool must not open a window.
 
     Returns:
         The credential, with its ``source`` set to ``source.id``. Do not write it anywhere: the core stores it.
@@ -107,8 +109,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
     Raises:
         TransientError: Try again later.
         OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: The session is not interactive, or the user declined; or what an automatic source takes, such as
-            an app's key, is not accepted.
+        LoginRequired: The session is not interactive, or the user declined or entered nothing; or what an automatic
+            source takes, such as an app's key, is not accepted.
         ProviderRefused: The settings cannot work.
     """
 

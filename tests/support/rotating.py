@@ -72,6 +72,17 @@ class User(LoggingReporter):
         super().notice(message)
         self.notices.append(message)
 
+    def require_attended(self) -> None: ...
+
+    def read_text(self, prompt: str) -> str:
+        raise AssertionError(prompt)
+
+    def read_secret(self, prompt: str) -> Secret:
+        raise AssertionError(prompt)
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        raise AssertionError(prompt, options)
+
     def confirm(self, question: str) -> bool:
         self.questions.append(question)
         return self.agrees

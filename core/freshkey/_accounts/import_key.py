@@ -82,10 +82,18 @@ class _Giver:
         base = NonInteractive(profile, reporter)
         self.progress, self.line, self.notice = base.progress, base.line, base.notice
         self.confirm, self.open_url, self.show_device_code = base.confirm, base.open_url, base.show_device_code
+        self.read_text, self.choose = base.read_text, base.choose
         self._item = item
         self.key: Secret | None = None
 
+    def require_attended(self) -> None:
+        """Return: the item answers for the user."""
+
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret:  # noqa: ARG002  protocol
+        """Read the item, as a provider may also ask for a key."""
+        return self.read_secret(prompt)
+
+    def read_secret(self, prompt: str) -> Secret:  # noqa: ARG002  protocol
         """Read the item, which must exist."""
         self.progress(f"Reading {self._item.name}")
         self.key = self._item.read()

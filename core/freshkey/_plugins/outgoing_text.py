@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
@@ -18,11 +18,11 @@ from freshkey._commands.environ import secret_values
 from freshkey._text.held import secrets_in
 from freshkey._text.redact import Forms, Redactor
 from freshkey._text.visible import MAX_NAME
-from freshkey.errors import FreshkeyError, ProtocolError, safe_code
+from freshkey.errors import FreshkeyError, LoginRequired, ProtocolError, safe_code
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description, Inspection
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import NonInteractive, Reporter, is_user_code
+from freshkey.model.interaction import NonInteractive, Reporter, flaw_of_secret, flaw_of_text, is_user_code
 from freshkey.model.source import Detected
 from freshkey.secret import Secret
 
@@ -248,11 +248,51 @@ class CleanReporter:
 
     def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
         """Read a pasted line."""
-        lines = [self._redact(line) for line in str(prompt).splitlines()]
-        entered = cast("Secret | None", self._inner.read_code("\n".join(lines), given_up))
+        entered = cast("Secret | None", self._inner.read_code(self._prompt(prompt), given_up))
         if entered is not None:
             self._made[:] = [one for one in self._made if one is not entered] + _secret_parts(entered)
         return entered
+
+    def read_text(self, prompt: str) -> str:
+        """Read a line that is shown.
+
+        Raises:
+            LoginRequired: The application's interaction returned what cannot be an answer.
+        """
+        entered = str(self._inner.read_text(self._prompt(prompt))).strip()
+        _accept(flaw_of_text(entered))
+        return entered
+
+    def read_secret(self, prompt: str) -> Secret:
+        """Read a line without echo.
+
+        Raises:
+            LoginRequired: The application's interaction returned what cannot be an answer.
+        """
+        entered = cast("Secret", self._inner.read_secret(self._prompt(prompt)))
+        self._made.append(entered)
+        _accept(flaw_of_secret(entered))
+        return entered
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        """Ask the user to choose; what is shown of an option has no secret, and stands for its value.
+
+        Raises:
+            ValueError: There are no options.
+            LoginRequired: The application's interaction returned something else.
+        """
+        if not options:
+            raise ValueError("choose() needs at least one option")
+        values = {self._redact(value): value for value in options}
+        if len(values) < len(options):  # they differ only in what is not shown
+            values = {str(number): value for number, value in enumerate(options, 1)}
+        shown = {name: self._redact(options[value]) for name, value in values.items()}
+        chosen = self._inner.choose(self._prompt(prompt), shown)
+        _accept(None if chosen in values else "it is none of the options")
+        return values[chosen]
+
+    def _prompt(self, prompt: str) -> str:
+        return "\n".join(self._redact(line) for line in str(prompt).splitlines())
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
         """Show the code that the user enters on another device.
@@ -265,6 +305,12 @@ class CleanReporter:
                 "the server sent something else in place of the code to enter", code="invalid-user-code"
             )
         self._inner.show_device_code(user_code, verification_uri, complete_uri)
+
+
+def _accept(flaw: str | None) -> None:
+    if flaw is not None:
+        hint = "Enter only the requested value, on one line"
+        raise LoginRequired(f"the answer cannot be used: {flaw}", hint=hint, code="invalid-answer")
 
 
 def _secret_parts(entered: Secret) -> list[Secret]:

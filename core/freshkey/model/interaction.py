@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol, TypeGuard
 
 from freshkey.errors import LoginRequired, sign_in_command
@@ -16,6 +16,14 @@ log = logging.getLogger(__name__)
 
 Approve = Callable[[str], bool]
 """Asks the user a yes/no question; raises `LoginRequired` in a non-interactive session."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+MAX_TEXT: Final = 1000
+"""Maximum characters of an answer to `Interaction.read_text`."""
+
+MAX_SECRET: Final = 16384
+"""Maximum characters of an answer to `Interaction.read_secret`: that of a line of a helper command."""
 
 _USER_CODE: Final = re.compile(
     r"(?=.{1,32}\Z)(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+){0,4}"
@@ -32,6 +40,22 @@ def is_user_code(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and _USER_CODE.fullmatch(value) is not None
 
 
+def flaw_of_text(answer: str) -> str | None:
+    """Return why this cannot be an answer to `Interaction.read_text`; None if it can."""
+    from freshkey._text.visible import is_invisible
+
+    if len(answer) > MAX_TEXT:
+        return f"it is longer than {MAX_TEXT} characters"
+    return "it contains control or invisible characters" if any(map(is_invisible, answer)) else None
+
+
+def flaw_of_secret(answer: Secret) -> str | None:
+    """Return why this cannot be an answer to `Interaction.read_secret`; None if it can."""
+    if len(answer.reveal()) > MAX_SECRET:
+        return f"it is longer than {MAX_SECRET} characters"
+    return "it contains a line break or a control character" if _CONTROL.search(answer.reveal()) else None
+
+
 class Reporter(Protocol):
     """Shows progress and notices to the user; never asks a question."""
 
@@ -46,7 +70,43 @@ class Reporter(Protocol):
 
 
 class Interaction(Reporter, Protocol):
-    """A user who can be asked; in a non-interactive session each method of this class raises `LoginRequired`."""
+    """A user who can be asked; in a non-interactive session each method of this class raises `LoginRequired`.
+
+    A prompt may have several lines. The core removes from it what is not visible and every secret that the plugin
+    knows. An answer is one line, without the spaces around it. If the user enters nothing or ends the input (Ctrl-D),
+    that is no answer: each method says what it then returns. Ctrl-C ends the whole call with `KeyboardInterrupt`,
+    which a plugin lets through. The core raises `LoginRequired` for what cannot be an answer, whoever asked.
+    """
+
+    def require_attended(self) -> None:
+        """Raise `LoginRequired` at once if nobody can be asked. Call it before anything that has an effect.
+
+        It asks nothing. If it returns, the user can be reached in some way; a question may still be impossible, such as
+        one to be typed where there is only a browser, and then raises `LoginRequired` itself.
+        """
+
+    def read_text(self, prompt: str) -> str:
+        """Read a line that is shown while it is typed, of up to `MAX_TEXT` visible characters; empty if no answer.
+
+        Not for a secret: the answer is not removed from messages.
+        """
+
+    def read_secret(self, prompt: str) -> Secret:
+        """Read a line without echo, of up to `MAX_SECRET` characters without control characters; empty if no answer.
+
+        From then on it is removed from every text of the plugin.
+        """
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        """Ask the user to choose one of at least one option, and return its value.
+
+        Args:
+            prompt: What to choose, and for what.
+            options: The label of each value. The user chooses by number or types the value.
+
+        Raises:
+            LoginRequired: The user chose none.
+        """
 
     def confirm(self, question: str) -> bool:
         """Ask a yes/no question; anything but a clear yes counts as no."""
@@ -105,7 +165,23 @@ class NonInteractive:
         self.line = reporter.line
         self.notice = reporter.notice
 
+    def require_attended(self) -> NoReturn:
+        """Raise `LoginRequired`."""
+        self._refuse()
+
     def confirm(self, question: str) -> NoReturn:  # noqa: ARG002  protocol
+        """Raise `LoginRequired`."""
+        self._refuse()
+
+    def read_text(self, prompt: str) -> NoReturn:  # noqa: ARG002  protocol
+        """Raise `LoginRequired`."""
+        self._refuse()
+
+    def read_secret(self, prompt: str) -> NoReturn:  # noqa: ARG002  protocol
+        """Raise `LoginRequired`."""
+        self._refuse()
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> NoReturn:  # noqa: ARG002  protocol
         """Raise `LoginRequired`."""
         self._refuse()
 

@@ -30,6 +30,7 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
     by_device = settings.flow == "device"
     look_for = (oauth_client.REVOCATION, *((oauth_client.DEVICE,) if by_device else ()))
     client = oauth_client.client(profile, clock=clock, look_for=look_for)
+    interaction.require_attended()
     start = _by_device if by_device else _by_browser
     answer = start(client, profile, interaction, clock)
     flaw = answer.unusable()

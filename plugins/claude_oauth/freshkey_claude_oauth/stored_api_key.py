@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from typing import Final
 
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
@@ -21,8 +20,8 @@ def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> Clau
         LoginRequired: The user cannot be prompted, or entered nothing.
         ProviderRefused: The input cannot be an API key.
     """
-    entered = interaction.read_code("Paste your API key from the Claude Console:", threading.Event())
-    if entered is None or not entered:
+    entered = interaction.read_secret("Paste your API key from the Claude Console:")
+    if not entered:
         raise LoginRequired(
             "no API key was entered",
             profile=profile.name,

@@ -15,11 +15,9 @@ from collections.abc import Callable
 from typing import Final
 
 from freshkey import Secret
-from freshkey.errors import ConfigurationError
 from freshkey.plugin import MAX_LINE, unmarked
-from freshkey_cli import hidden_input
 from freshkey_cli.streams import is_mintty, is_terminal
-from freshkey_cli.terminal import Terminal
+from freshkey_cli.terminal import Terminal, unusable_secret
 
 
 MAX_LENGTH: Final = MAX_LINE
@@ -42,23 +40,28 @@ _WAITING: Final = f"Waiting up to {_MORE_TIMEOUT:g} s for the end of the input; 
 
 
 class KeyGiver(Terminal):
-    """A terminal that only prompts for a key."""
+    """A terminal that only prompts for a key, which can also come from standard input."""
 
-    def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
-        """Return the key; None if nothing was entered.
+    def require_attended(self) -> None:
+        """Raise `LoginRequired` in a terminal that would show the key: otherwise standard input answers."""
+        if is_mintty(sys.stdin):
+            self._refuse("this terminal (mintty) would show what is typed")
+
+    def read_secret(self, prompt: str) -> Secret:
+        """Return the key, empty if nothing was entered.
 
         Raises:
             ConfigurationError: The input has more than one line, or is too long to be a key.
             LoginRequired: The terminal is one that would show the key.
         """
-        if is_mintty(sys.stdin):
-            self._refuse("this terminal (mintty) would show what is typed")
+        return self.read_code(prompt, threading.Event()) or Secret("")
+
+    def read_code(self, prompt: str, given_up: threading.Event) -> Secret | None:
+        """Return the same; None if nothing was entered."""
+        self.require_attended()
         if not is_terminal(sys.stdin):
             return read_key(sys.stdin.fileno(), self.progress)
-        key = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
-        if key is not None and "\n" in key.reveal():
-            raise _unusable("the pasted text has more than one line, as if it had been wrapped", "Copy only the key")
-        return key
+        return self._read_hidden(prompt, given_up) or None
 
 
 def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
@@ -76,16 +79,12 @@ def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
     line.read()
     if line.too_long:
         flaw = f"the first line of standard input is longer than {MAX_LENGTH} bytes"
-        raise _unusable(flaw, "Pass only the key on standard input")
+        raise unusable_secret(flaw, "Pass only the key on standard input")
     key = line.key()
     if key and line.has_more:
         hint = "Join the key if it was wrapped; or, if other lines follow it, pass only the first one"
-        raise _unusable("standard input has more than one line", hint)
+        raise unusable_secret("standard input has more than one line", hint)
     return key
-
-
-def _unusable(flaw: str, hint: str) -> ConfigurationError:
-    return ConfigurationError(flaw, hint=hint, code="invalid-secret-input")
 
 
 class _Line:

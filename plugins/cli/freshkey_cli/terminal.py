@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from freshkey import Secret
-from freshkey.errors import LoginRequired
+from freshkey import Secret, admin
+from freshkey.errors import ConfigurationError, LoginRequired
 from freshkey_cli import hidden_input
 from freshkey_cli.output import Output
 from freshkey_cli.streams import in_mintty, is_terminal
@@ -55,10 +55,14 @@ class Terminal:
         """Print a notice to the user."""
         self._out.instruct(message)
 
+    def require_attended(self) -> None:
+        """Raise `LoginRequired` if no one reads what is printed, and there is no browser either."""
+        if not (is_terminal(sys.stdin) or is_terminal(sys.stderr) or self._can_open()):
+            self._refuse("there is neither a terminal nor a browser")
+
     def confirm(self, question: str) -> bool:
         """Ask a yes/no question; the answer is one line."""
-        if not self.can_ask:
-            self._refuse("there is no terminal")
+        self._needs_terminal()
         self._out.instruct(f"{question} [y/N]")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -91,6 +95,44 @@ class Terminal:
         given_up.wait()
         return None
 
+    def read_text(self, prompt: str) -> str:
+        """Read a line that is shown, again until it can be an answer."""
+        self._needs_terminal()
+        while True:
+            self.show_prompt(prompt)
+            entered = sys.stdin.readline().strip()
+            flaw = admin.flaw_of_text(entered)
+            if flaw is None:
+                return entered
+            self._out.instruct(f"The answer cannot be used: {flaw}")
+
+    def read_secret(self, prompt: str) -> Secret:
+        """Read a line without echo; without a terminal, nothing is read.
+
+        Raises:
+            ConfigurationError: Several lines were pasted.
+        """
+        self._needs_terminal()
+        return self._read_hidden(prompt, threading.Event())
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        """Print the options and read the number of one, or its value; again until it is one of them.
+
+        Raises:
+            LoginRequired: The input ended.
+        """
+        self._needs_terminal()
+        answers = _answers(options)
+        self.show_prompt(prompt)
+        names = {value: name for name, value in reversed(answers.items())}
+        self._out.instruct(*(f"  {names[value]}) {label}" for value, label in options.items()))
+        while line := sys.stdin.readline():
+            if (value := answers.get(line.strip())) is not None:
+                return value
+            self._out.instruct(f"Enter one of: {', '.join(names.values())}")
+        hint = "Run the command again, and enter what stands before one of the options"
+        raise LoginRequired("none of the options was chosen", hint=hint, code="no-answer")
+
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
         """Print the URL and the code to enter there."""
         if not (is_terminal(sys.stdin) or is_terminal(sys.stderr)):
@@ -103,6 +145,17 @@ class Terminal:
     def show_prompt(self, prompt: str) -> None:
         """Print a prompt, which may have several lines."""
         self._out.instruct(*prompt.splitlines())
+
+    def _read_hidden(self, prompt: str, given_up: threading.Event) -> Secret:
+        entered = hidden_input.read_line(sys.stdin.fileno(), prompt, given_up, self.show_prompt)
+        if entered is not None and "\n" in entered.reveal():
+            flaw = "the pasted text has more than one line, as if it had been wrapped"
+            raise unusable_secret(flaw, "Copy only the key")
+        return entered or Secret("")
+
+    def _needs_terminal(self) -> None:
+        if not self.can_ask:
+            self._refuse("there is no terminal")
 
     def _can_open(self) -> bool:
         from freshkey.oauth import browser_program
@@ -123,3 +176,15 @@ class Terminal:
             hint=hint,
             code="no-terminal",
         )
+
+
+def unusable_secret(flaw: str, hint: str) -> ConfigurationError:
+    """Return the error for what was entered or piped in and cannot be a secret."""
+    return ConfigurationError(flaw, hint=hint, code="invalid-secret-input")
+
+
+def _answers(options: Mapping[str, str]) -> dict[str, str]:
+    """Return which value each answer stands for, the one to show first: a number, unless a value is such a number."""
+    numbers = {str(number): value for number, value in enumerate(options, 1)}
+    typed = {value.strip(): value for value in options}
+    return typed if numbers.keys() & typed.keys() else {**numbers, **typed}

@@ -11,7 +11,7 @@ from freshkey_testing import browser as scripted_browser
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 _URL: Final = re.compile(r"https?://[^\s<>\"']+")
@@ -35,6 +35,9 @@ class ScriptedUser:
         paste: The text to paste when prompted for a code, or a function that makes it from all URLs shown so far.
         device: Called on a separate thread with user code, verification URI and complete URI (or None).
         confirm: The answer to yes-or-no questions, or a function that takes the question and returns the answer.
+        text: The answer to `read_text`, or a function that takes the prompt and returns the answer.
+        secret: The answer to `read_secret`, or a function that takes the prompt and returns the answer.
+        choice: The value to choose, or a function that takes the prompt and the options and returns the value.
 
     Attributes:
         progress_messages: The messages passed to `progress`.
@@ -42,7 +45,8 @@ class ScriptedUser:
         notices: The messages passed to `notice`.
         started: The URLs passed to `open_url`.
         opened: The same, but where a sign-in starts at a local address, the authorization URL that this redirects to.
-        prompts: The prompts of `read_code`.
+        prompts: The prompts of `read_code`, `read_text`, `read_secret` and `choose`.
+        offered: The options of each `choose`.
         device_codes: The arguments of each `show_device_code`.
         questions: The questions of `confirm`.
     """
@@ -54,11 +58,18 @@ class ScriptedUser:
         paste: str | Callable[[Sequence[str]], str] | None = None,
         device: Callable[[str, str, str | None], object] | None = None,
         confirm: bool | Callable[[str], bool] | None = None,
+        text: str | Callable[[str], str] | None = None,
+        secret: str | Callable[[str], str] | None = None,
+        choice: str | Callable[[str, Mapping[str, str]], str] | None = None,
     ) -> None:
         self._browser = browser
         self._paste = paste
         self._device = device
         self._confirm = confirm
+        self._text = text
+        self._secret = secret
+        self._choice = choice
+        self.offered: list[Mapping[str, str]] = []
         self.questions: list[str] = []
         self._threads: list[threading.Thread] = []
         self._failures: list[BaseException] = []
@@ -81,6 +92,9 @@ class ScriptedUser:
     def notice(self, message: str) -> None:
         """Record a message to the user."""
         self.notices.append(message)
+
+    def require_attended(self) -> None:
+        """Return: there is a user, who may still be asked something unexpected."""
 
     def confirm(self, question: str) -> bool:
         """Record the question and return the scripted answer.
@@ -121,6 +135,43 @@ class ScriptedUser:
             given_up.wait()
             return None
         return Secret(self._paste if isinstance(self._paste, str) else self._paste(self.urls()))
+
+    def read_text(self, prompt: str) -> str:
+        """Record the prompt and return the scripted text.
+
+        Raises:
+            UnexpectedQuestion: The script has no `text`.
+        """
+        self.prompts.append(prompt)
+        if self._text is None:
+            self._refuse(f"for a text ({prompt!r})", "text=…")
+        return self._text if isinstance(self._text, str) else self._text(prompt)
+
+    def read_secret(self, prompt: str) -> Secret:
+        """Record the prompt and return the scripted secret.
+
+        Raises:
+            UnexpectedQuestion: The script has no `secret`.
+        """
+        self.prompts.append(prompt)
+        if self._secret is None:
+            self._refuse(f"for a secret ({prompt!r})", "secret=…")
+        return Secret(self._secret if isinstance(self._secret, str) else self._secret(prompt))
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        """Record prompt and options, and return the scripted choice.
+
+        Raises:
+            UnexpectedQuestion: The script has no `choice`, or it is none of the options.
+        """
+        self.prompts.append(prompt)
+        self.offered.append(dict(options))
+        if self._choice is None:
+            self._refuse(f"to choose ({prompt!r})", "choice=…")
+        chosen = self._choice if isinstance(self._choice, str) else self._choice(prompt, options)
+        if chosen not in options:
+            self._refuse(f"to choose ({prompt!r}) one of {', '.join(options)}", "one of them as choice=…")
+        return chosen
 
     def show_device_code(self, user_code: str, verification_uri: str, complete_uri: str | None) -> None:
         """Record the code and pass it to the scripted device.

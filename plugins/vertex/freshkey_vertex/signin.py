@@ -30,6 +30,7 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
     client = oauth_client(profile, clock)
     resolved = resolve_project(profile, os.environ)
     scopes = tuple(dict.fromkeys((*settings.scopes, *IDENTITY_SCOPES)))
+    interaction.require_attended()
     grant = authorize(
         client.server,
         client_id=client.client_id,

@@ -37,10 +37,15 @@ class KeyProvider(Provider):
     """A provider that prompts for a key."""
 
     refuses: bool = False
+    as_code: bool = False
 
     @hookimpl
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> object:
-        key = interaction.read_code("The key:", threading.Event())
+        interaction.require_attended()
+        if self.as_code:
+            key = interaction.read_code("The key:", threading.Event())
+        else:
+            key = interaction.read_secret("The key:")
         if self.refuses:
             raise LoginRequired("invalid key", code="test-invalid-key")
         return ApiKey(obtained=SYSTEM.now(), key=key or Secret(""), header="X-Key")

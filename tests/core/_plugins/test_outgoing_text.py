@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -322,6 +322,88 @@ def test_of_a_pasted_url_only_the_code_is_a_secret() -> None:
     pasted = "http://127.0.0.1:4242/callback?code=QwErTz123456&state=st-9f8e7d6c5b4a3f2e1d"
     with pytest.raises(TransientError, match=r"not \[redacted\]; visit http://127\.0\.0\.1:4242/callback, state st-9f"):
         caller(Asking()).acquire(ME, HELPER, ScriptedUser(paste=pasted))
+
+
+class Questions(Provider):
+    """Asks in every way that has a prompt, with a secret in it, and keeps the answers."""
+
+    def __init__(self, ask: Callable[[Any], object]) -> None:
+        super().__init__()
+        self.ask = ask
+        self.answers: list[object] = []
+
+    @hookimpl
+    def acquire(self, profile: Profile, source: object, interaction: Any) -> object:
+        token = Secret(NEVER_WRAPPED)
+        self.answers.append(self.ask(interaction))
+        raise TransientError(f"{self.answers[-1]} {token}")
+
+
+@proves("LEK-9")
+def test_prompts_and_options_are_shown_without_secrets() -> None:
+    secret = NEVER_WRAPPED
+    user = ScriptedUser(text="a", secret="bcdefgh9", choice=lambda _, options: next(iter(options)))
+    asking = Questions(
+        lambda interaction: (
+            interaction.read_text(f"Text\x1b[2J {secret}\nsecond line"),
+            interaction.read_secret(f"Secret {secret}"),
+            interaction.choose(f"Choose {secret}", {secret: f"label {secret}", "b": "B"}),
+        )
+    )
+    with pytest.raises(TransientError):
+        caller(asking).acquire(ME, HELPER, user)
+    assert_clean(repr((user.prompts, user.offered)))
+    assert user.prompts[0].count("\n") == 1
+    assert "\x1b" not in user.prompts[0]
+    assert asking.answers == [("a", Secret("bcdefgh9"), secret)]
+
+
+@proves("LEK-9")
+def test_an_entered_secret_is_removed_from_errors() -> None:
+    asking = Questions(lambda interaction: interaction.read_secret("Database URL").reveal())
+    with pytest.raises(TransientError) as caught:
+        caller(asking).acquire(ME, HELPER, ScriptedUser(secret="postgres://ada:QwErTz123456@db/x"))
+    assert "QwErTz123456" not in str(caught.value)
+
+
+def test_options_that_look_alike_when_cleaned_are_numbered() -> None:
+    user = ScriptedUser(choice="2")
+    asking = Questions(lambda interaction: interaction.choose("Which?", {"a\u200b": "One", "a\u200c": "Two"}))
+    with pytest.raises(TransientError):
+        caller(asking).acquire(ME, HELPER, user)
+    assert asking.answers == ["a\u200c"]
+
+
+class Careless(ScriptedUser):
+    """An application's interaction that returns what cannot be an answer."""
+
+    def read_text(self, prompt: str) -> str:
+        return "two\nlines"
+
+    def read_secret(self, prompt: str) -> Secret:
+        return Secret("two\nlines")
+
+    def choose(self, prompt: str, options: Mapping[str, str]) -> str:
+        return "c"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda interaction: interaction.read_text("?"),
+        lambda interaction: interaction.read_secret("?"),
+        lambda interaction: interaction.choose("?", {"a": "A"}),
+    ],
+)
+def test_what_cannot_be_an_answer_is_refused(ask: Callable[[Any], object]) -> None:
+    with raises_code(LoginRequired, "invalid-answer") as caught:
+        caller(Questions(ask)).acquire(ME, HELPER, Careless())
+    assert "lines" not in str(caught.value)
+
+
+def test_a_choice_without_options_is_a_fault_of_the_plugin() -> None:
+    with raises_code(PluginBroken, "plugin-hook-failed"):
+        caller(Questions(lambda interaction: interaction.choose("?", {}))).acquire(ME, HELPER, ScriptedUser())
 
 
 @pytest.mark.parametrize("attended", [True, False])

@@ -9,7 +9,18 @@ from collections.abc import Callable
 import pytest
 
 from freshkey.errors import LoginRequired
-from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_user_code
+from freshkey.model.interaction import (
+    MAX_SECRET,
+    MAX_TEXT,
+    Interaction,
+    LoggingReporter,
+    NonInteractive,
+    Reporter,
+    flaw_of_secret,
+    flaw_of_text,
+    is_user_code,
+)
+from freshkey.secret import Secret
 from promises import proves
 from raises_code import raises_code
 
@@ -20,7 +31,11 @@ CANARY = "canary-9b1d4e77aa02c3f8"
 @pytest.mark.parametrize(
     "question",
     [
+        lambda interaction: interaction.require_attended(),
         lambda interaction: interaction.confirm("Use it?"),
+        lambda interaction: interaction.read_text("Name?"),
+        lambda interaction: interaction.read_secret("Password?"),
+        lambda interaction: interaction.choose("Which?", {"a": "A"}),
         lambda interaction: interaction.open_url("https://as.example/authorize"),
         lambda interaction: interaction.read_code("Code: ", threading.Event()),
         lambda interaction: interaction.show_device_code("ABCD-EFGH", "https://as.example/device", None),
@@ -99,3 +114,25 @@ def test_logged_text_is_cleaned(caplog: pytest.LogCaptureFixture) -> None:
     LoggingReporter().progress("x" * 5000)
     assert caplog.messages[0] == "a\ufffd[2J\ufffdfreshkey: Bearer [redacted]"
     assert len(caplog.messages[1]) <= 1000
+
+
+@pytest.mark.parametrize("answer", ["", "ada@example.com", "Åsa Ωmega 日本", "x" * MAX_TEXT])
+def test_one_visible_line_is_a_text(answer: str) -> None:
+    assert flaw_of_text(answer) is None
+
+
+@pytest.mark.parametrize("answer", ["x" * (MAX_TEXT + 1), "a\nb", "a\tb", "\x1b[2J", "a\u202eb", "a\u200bb", "\ud800"])
+def test_other_answers_are_not(answer: str) -> None:
+    assert flaw_of_text(answer) is not None
+
+
+@pytest.mark.parametrize("answer", ["", "pass word\u200d", "x" * MAX_SECRET])
+def test_one_line_without_control_characters_is_a_secret(answer: str) -> None:
+    assert flaw_of_secret(Secret(answer)) is None
+
+
+@pytest.mark.parametrize("answer", ["x" * (MAX_SECRET + 1), "a\nb", "a\r", "\x00", "\x7f", "a\u2028b"])
+def test_flaws_of_secrets_quote_nothing(answer: str) -> None:
+    flaw = flaw_of_secret(Secret(answer))
+    assert flaw is not None
+    assert answer not in flaw

@@ -132,7 +132,7 @@ def federation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @arranges("stored-api-key")
 def stored_api_key(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.sign_in("stored-api-key", ScriptedUser(paste="secret-of-stored-api-key", confirm=True))
+    world.sign_in("stored-api-key", ScriptedUser(secret="secret-of-stored-api-key", confirm=True))
 
 
 @arranges("oauth")

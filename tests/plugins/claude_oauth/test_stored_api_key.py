@@ -46,7 +46,7 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> MakeKeeper:
 
 def test_key_is_prompted_for_stored_used_and_removed(make_keeper: MakeKeeper) -> None:
     with make_keeper() as keeper:
-        user = ScriptedUser(paste=KEY)
+        user = ScriptedUser(secret=KEY)
         keeper.login("me", source="stored-api-key", interaction=user)
         assert user.prompts == ["Paste your API key from the Claude Console:"]
     with make_keeper() as another:
@@ -60,14 +60,14 @@ def test_key_is_prompted_for_stored_used_and_removed(make_keeper: MakeKeeper) ->
 
 def test_key_in_memory_is_unknown_to_other_processes(make_keeper: MakeKeeper, tmp_path: Path) -> None:
     with make_keeper() as keeper:
-        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=KEY))
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(secret=KEY))
         assert keeper.status("me").generation == 1
         assert not HintsFile(tmp_path, "me").read().may_be_signed_in
 
 
 def test_rejected_key_requires_login(make_keeper: MakeKeeper, clock: ManualClock) -> None:
     with make_keeper() as keeper:
-        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=KEY))
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(secret=KEY))
         clock.advance(31)
         with pytest.raises(LoginRequired) as caught:
             keeper.get("me", refused=keeper.get("me"))
@@ -98,14 +98,13 @@ def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[.
     source = description(None).source("stored-api-key")
     assert source is not None
     with raises_code(ProviderRefused, "claude-invalid-api-key") as caught:
-        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=entered))
+        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(secret=entered))
     assert_no_secret(f"{caught.value!r} {caught.value}", [entered], "the error")
 
 
 @pytest.mark.parametrize(
     ("entered", "shape"),
     [
-        (f"{KEY[:12]}\n{KEY[12:]}", "more than one line"),
         (f'"{KEY}"', "quotation marks"),
         (f"ANTHROPIC_API_KEY={KEY}", "assignment"),
         (f"Bearer {KEY}", "HTTP header"),
@@ -120,16 +119,23 @@ def test_malformed_key_is_rejected_without_being_quoted(make_profile: Callable[.
 def test_what_looks_like_something_else_is_refused_and_named(make_keeper: MakeKeeper, entered: str, shape: str) -> None:
     with make_keeper() as keeper:
         with raises_code(ProviderRefused, "claude-invalid-api-key") as caught:
-            keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=entered))
+            keeper.login("me", source="stored-api-key", interaction=ScriptedUser(secret=entered))
         assert shape in str(caught.value)
         assert keeper.status("me").generation == 0
+    assert_no_secret(f"{caught.value!r} {caught.value}", [KEY, KEY[:12], KEY[12:]], "the error")
+
+
+def test_a_wrapped_key_is_refused_before_the_provider_sees_it(make_keeper: MakeKeeper) -> None:
+    entered = f"{KEY[:12]}\n{KEY[12:]}"
+    with make_keeper() as keeper, raises_code(LoginRequired, "invalid-answer") as caught:
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(secret=entered))
     assert_no_secret(f"{caught.value!r} {caught.value}", [KEY, KEY[:12], KEY[12:]], "the error")
 
 
 @pytest.mark.parametrize("entered", ["sk-gateway-canary-77aa12", "sk-ant-usr01-canary-77aa12", "team:canary-77aa12!"])
 def test_keys_of_any_form_are_stored(make_keeper: MakeKeeper, entered: str) -> None:
     with make_keeper() as keeper:
-        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(paste=entered))
+        keeper.login("me", source="stored-api-key", interaction=ScriptedUser(secret=entered))
         assert keeper.get("me").headers() == {"x-api-key": entered}
 
 
@@ -137,7 +143,7 @@ def test_empty_input_stores_nothing(make_profile: Callable[..., Profile]) -> Non
     source = description(None).source("stored-api-key")
     assert source is not None
     with raises_code(LoginRequired, "no-key-entered") as caught:
-        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=""))
+        provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(secret=""))
     assert "freshkey login me --api-key" in str(caught.value)
     with raises_code(LoginRequired, "not-signed-in"):
         provider.acquire(profile=make_profile(), source=source, interaction=NonInteractive("me"))
@@ -147,7 +153,7 @@ def test_stored_key_is_an_api_key_with_its_source(make_profile: Callable[..., Pr
     source = description(None).source("stored-api-key")
     assert source is not None
     assert (source.owned, source.interactive, source.pasted) == (True, True, True)
-    credential = provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(paste=KEY))
+    credential = provider.acquire(profile=make_profile(), source=source, interaction=ScriptedUser(secret=KEY))
     assert isinstance(credential, ClaudeApiKey)
     assert (credential.source, credential.lifetime) == ("stored-api-key", None)
     assert KEY not in repr(credential)

@@ -139,6 +139,8 @@ def test_without_terminal_and_browser_every_question_fails_immediately(
     monkeypatch.setattr("sys.stderr", io.StringIO())
 
     with raises_code(LoginRequired, "no-terminal"):
+        terminal.require_attended()
+    with raises_code(LoginRequired, "no-terminal"):
         terminal.open_url(URL)
     with raises_code(LoginRequired, "no-terminal"):
         terminal.read_code("Code?", threading.Event())
@@ -229,6 +231,121 @@ def test_without_a_terminal_confirmation_fails(
     monkeypatch.setattr("sys.stderr", Stdin(terminal=streams[1]))
     with raises_code(LoginRequired, "no-terminal"):
         terminal.confirm("Use it?")
+
+
+@pytest.fixture
+def typed(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Terminal]:
+    """Return what makes a terminal in which these lines are typed."""
+
+    def make(lines: str) -> Terminal:
+        terminal = user(stderr, monkeypatch, terminal=True)
+        monkeypatch.setattr("sys.stdin", Stdin(lines, terminal=True))
+        monkeypatch.setattr("sys.stderr", Stdin(terminal=True))
+        return terminal
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [(" Ada \n", "Ada"), ("\n", ""), ("", ""), ("a\x1b[2J\nAda\n", "Ada"), ("x" * 5000 + "\nAda\n", "Ada")],
+)
+def test_a_text_is_one_visible_line(typed: Callable[[str], Terminal], lines: str, answer: str) -> None:
+    assert typed(lines).read_text("Your\x1b\nname?") == answer
+
+
+def test_a_text_is_asked_for_again_if_it_cannot_be_one(typed: Callable[[str], Terminal], stderr: io.StringIO) -> None:
+    typed("a\u202eb\nAda\n").read_text("Name?")
+    assert stderr.getvalue().count("Name?") == 2
+    assert "cannot be used" in stderr.getvalue()
+
+
+@pytest.mark.parametrize("line", ["2\n", " b \n", "5\n\n2\n", "B\n2\n"])
+def test_an_option_is_chosen_by_number_or_value(
+    typed: Callable[[str], Terminal], stderr: io.StringIO, line: str
+) -> None:
+    assert typed(line).choose("Which\x1b?", {"a": "First\x1b", "b": "Second"}) == "b"
+    assert "  1) First\N{REPLACEMENT CHARACTER}\n  2) Second\n" in stderr.getvalue()
+
+
+def test_options_that_are_numbers_are_chosen_by_value(typed: Callable[[str], Terminal], stderr: io.StringIO) -> None:
+    assert typed("2\n").choose("How many?", {"2": "Two", "1": "One"}) == "2"
+    assert "  2) Two\n  1) One\n" in stderr.getvalue()
+
+
+def test_the_end_of_the_input_chooses_nothing(typed: Callable[[str], Terminal]) -> None:
+    with raises_code(LoginRequired, "no-answer"):
+        typed("7\n").choose("Which?", {"a": "A"})
+
+
+@pytest.mark.parametrize(("entered", "answer"), [(Secret("canary"), "canary"), (None, "")])
+def test_a_secret_is_read_without_echo(
+    typed: Callable[[str], Terminal], monkeypatch: pytest.MonkeyPatch, entered: Secret | None, answer: str
+) -> None:
+    monkeypatch.setattr("freshkey_cli.hidden_input.read_line", lambda *_: entered)
+    assert typed("").read_secret("Password?") == Secret(answer)
+
+
+def test_a_secret_of_several_lines_is_refused(
+    typed: Callable[[str], Terminal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("freshkey_cli.hidden_input.read_line", lambda *_: Secret("half\nhalf"))
+    with raises_code(ConfigurationError, "invalid-secret-input"):
+        typed("").read_secret("Password?")
+
+
+@pytest.mark.parametrize("terminals", [(False, True), (True, False)], ids=["no stdin", "no stderr"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda terminal: terminal.read_text("Name?"),
+        lambda terminal: terminal.read_secret("Password?"),
+        lambda terminal: terminal.choose("Which?", {"a": "A"}),
+    ],
+)
+def test_without_a_terminal_nothing_can_be_typed(
+    stderr: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: Callable[[Terminal], object],
+    terminals: tuple[bool, bool],
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=terminals[0])
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=terminals[1]))
+    with raises_code(LoginRequired, "no-terminal"):
+        ask(terminal)
+
+
+@pytest.mark.parametrize("terminals", [(False, True), (True, False)])
+def test_a_session_with_a_terminal_is_attended(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, terminals: tuple[bool, bool]
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=terminals[0], browser=False)
+    monkeypatch.setattr("sys.stderr", Stdin(terminal=terminals[1]))
+    terminal.require_attended()
+
+
+def test_a_session_with_a_browser_is_attended(
+    stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch, opener: tuple[Path, dict[str, str]]
+) -> None:
+    terminal = user(stderr, monkeypatch, terminal=False, environ=opener[1])
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    terminal.require_attended()
+
+
+@pytest.mark.usefixtures("mintty")
+def test_a_key_giver_is_not_attended_in_a_terminal_that_would_show_the_key(stderr: io.StringIO) -> None:
+    for ask in (KeyGiver.require_attended, lambda giver: giver.read_secret("Key")):
+        with raises_code(LoginRequired, "no-terminal"):
+            ask(KeyGiver(Output(stderr=stderr)))
+
+
+def test_a_piped_key_needs_no_terminal(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Stdin(terminal=False))
+    monkeypatch.setattr("freshkey_cli.key_input.read_key", lambda *_: None)
+    giver = KeyGiver(Output(stderr=stderr), browser=False)
+    giver.require_attended()
+    assert giver.read_secret("Key") == Secret("")
+    assert giver.read_code("Key", threading.Event()) is None
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from freshkey.model.interaction import Interaction
+from freshkey.secret import Secret
 from freshkey_testing import ScriptedUser, UnexpectedQuestion
 
 
@@ -124,3 +125,31 @@ def test_yes_or_no_questions_get_scripted_answers() -> None:
     assert choosy.questions == ["Use the API key?", "Use the token?"]
     with pytest.raises(UnexpectedQuestion, match="confirm="):
         ScriptedUser().confirm("Use it?")
+
+
+def test_texts_secrets_and_choices_are_scripted() -> None:
+    user = ScriptedUser(text="Ada", secret=lambda prompt: f"for {prompt}", choice=lambda _, options: max(options))
+    user.require_attended()
+    assert user.read_text("Name?") == "Ada"
+    assert user.read_secret("Key?") == Secret("for Key?")
+    assert user.choose("Which?", {"a": "A", "b": "B"}) == "b"
+    assert user.prompts == ["Name?", "Key?", "Which?"]
+    assert user.offered == [{"a": "A", "b": "B"}]
+
+
+@pytest.mark.parametrize(
+    ("ask", "fix"),
+    [
+        (lambda user: user.read_text("Name?"), "text="),
+        (lambda user: user.read_secret("Key?"), "secret="),
+        (lambda user: user.choose("Which?", {"a": "A"}), "choice="),
+    ],
+)
+def test_what_is_not_scripted_is_unexpected(ask: Callable[[ScriptedUser], object], fix: str) -> None:
+    with pytest.raises(UnexpectedQuestion, match=fix):
+        ask(ScriptedUser())
+
+
+def test_a_choice_that_is_not_offered_is_unexpected() -> None:
+    with pytest.raises(UnexpectedQuestion, match="one of a, b"):
+        ScriptedUser(choice="c").choose("Which?", {"a": "A", "b": "B"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Final
 
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, sign_in_command
@@ -67,7 +66,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
         LoginRequired: No user can be prompted, nothing was entered, or the key has expired.
         ProviderRefused: The input is not a valid key.
     """
-    entered = interaction.read_code("Paste your Bedrock API key:", threading.Event())
+    entered = interaction.read_secret("Paste your Bedrock API key:")
     if not entered:
         hint = f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint, code="no-key-entered")

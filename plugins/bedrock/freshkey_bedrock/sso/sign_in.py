@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from freshkey.plugin import SYSTEM, Clock, Interaction, NonInteractive, Profile
+from freshkey.plugin import SYSTEM, Clock, Interaction, Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.credential import SsoCredential
@@ -34,8 +34,7 @@ def sign_in(
         LoginRequired: No user is present, the user declined, or the sign-in timed out.
         ProviderRefused: The settings are rejected, or the user does not have the role.
     """
-    if isinstance(interaction, NonInteractive):
-        interaction.open_url("")  # raises, before a client is registered in vain
+    interaction.require_attended()  # before a client is registered in vain
     role, flow = Role.of(profile, clock), profile.settings_as(BedrockSettings).sso_flow
     session = oidc.sign_in(role.identity_center, flow, interaction, random=random)
     interaction.progress(f"Signed in; getting credentials for role {role.name}")

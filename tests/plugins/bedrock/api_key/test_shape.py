@@ -56,7 +56,7 @@ def test_what_is_no_key_is_refused_everywhere_and_not_quoted(  # noqa: PLR0917  
     fact: str,
 ) -> None:
     assert fact in str(other_than_key(text))
-    with ScriptedUser(paste=text) as user, raises_code(ProviderRefused, CODE) as entered:
+    with ScriptedUser(secret=text) as user, raises_code(ProviderRefused, CODE) as entered:
         source.from_user(profile, user, clock=clock)
     assert text not in str(entered.value)
     monkeypatch.setenv(VARIABLE, text)
@@ -80,7 +80,7 @@ def test_keys_and_those_of_gateways_are_taken(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "sk-ant-api03-made-up"])
 def test_entered_secrets_of_another_kind_are_refused(profile: Profile, clock: ManualClock, text: str) -> None:
-    with ScriptedUser(paste=text) as user, raises_code(ProviderRefused, CODE) as caught:
+    with ScriptedUser(secret=text) as user, raises_code(ProviderRefused, CODE) as caught:
         source.from_user(profile, user, clock=clock)
     assert "it looks like a" in caught.value.message
     assert text not in str(caught.value)

@@ -119,7 +119,7 @@ def test_entered_key_is_stored(make_keeper: Callable[..., Keeper]) -> None:
     with raises_code(LoginRequired, "no-credential-found") as caught:
         keeper.get("work")
     assert "freshkey login work" in str(caught.value.hint)
-    with ScriptedUser(paste=LONG_TERM) as user:
+    with ScriptedUser(secret=LONG_TERM) as user:
         keeper.login("work", interaction=user)
     credential = keeper.get("work")
     assert credential.token == Secret(LONG_TERM)
@@ -132,7 +132,7 @@ def test_entered_key_is_stored(make_keeper: Callable[..., Keeper]) -> None:
 )
 def test_invalid_input_is_refused_and_not_quoted(profile: Profile, clock: ManualClock, entered: str) -> None:
     with (
-        ScriptedUser(paste=entered) as user,
+        ScriptedUser(secret=entered) as user,
         raises_code(ProviderRefused, "bedrock-invalid-api-key") as raised,
     ):
         source.from_user(profile, user, clock=clock)
@@ -142,7 +142,7 @@ def test_invalid_input_is_refused_and_not_quoted(profile: Profile, clock: Manual
 
 def test_empty_input_and_missing_user_raise(profile: Profile, clock: ManualClock) -> None:
     with (
-        ScriptedUser(paste="") as user,
+        ScriptedUser(secret="") as user,
         raises_code(LoginRequired, "no-key-entered") as caught,
     ):
         source.from_user(profile, user, clock=clock)
@@ -155,6 +155,6 @@ def test_empty_input_and_missing_user_raise(profile: Profile, clock: ManualClock
 def test_long_term_key_without_a_region_sets_no_region_variables(
     make_profile: Callable[..., Profile], clock: ManualClock
 ) -> None:
-    with ScriptedUser(paste=LONG_TERM) as user:
+    with ScriptedUser(secret=LONG_TERM) as user:
         credential = source.from_user(make_profile(region=None), user, clock=clock)
     assert credential.environment() == {VARIABLE: LONG_TERM}
