@@ -16,8 +16,12 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str,
 
 
 def failures(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> set[str]:
+    """Run `source` as `run` does, and return what `failed` returns."""
+    return failed(run(pytester, monkeypatch, source, *options))
+
+
+def failed(result: pytest.RunResult) -> set[str]:
     """Return the names of the checks that failed, without their parameters."""
-    result = run(pytester, monkeypatch, source, *options)
     reports = result.reprec.getreports("pytest_runtest_logreport")  # type: ignore[attr-defined]  # set in-process
     assert reports, "no check ran"
     return {report.nodeid.rpartition("::")[2].partition("[")[0] for report in reports if report.failed}

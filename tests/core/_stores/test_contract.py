@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from attrs import evolve
 
 import credential_manager
 from counterparts.keychain import Keychain
+from freshkey._files.private import file_name
 from freshkey._stores import memory
 from freshkey._stores.encrypted_file import store as file_store
 from freshkey._stores.keychain import store as keychain_store
@@ -19,10 +20,10 @@ from freshkey._stores.records.slots import SlottedStore
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 from freshkey_testing import StoreContract
+from freshkey_testing.store_at_rest import AtRest, Contents, OpenProfile
 
 
 MakeStore = Callable[[], CredentialStore]
-Contents = Callable[[], Collection[str]]
 
 
 def bodies(texts: Iterable[str]) -> list[str]:
@@ -34,6 +35,14 @@ class TestMemory(StoreContract):
     @pytest.fixture
     def make_store(self, profile: Profile) -> MakeStore:
         return lambda: memory.store(profile)
+
+    @pytest.fixture
+    def at_rest(self) -> AtRest:
+        return None
+
+    @pytest.fixture
+    def open_profile(self, profile: Profile) -> OpenProfile:
+        return lambda key: memory.store(evolve(profile, name=key))
 
     @pytest.fixture
     def contents(self, make_store: MakeStore) -> Contents:
@@ -57,6 +66,14 @@ class TestFile(StoreContract):
     def make_store(self, profile: Profile, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
         monkeypatch.delenv("FRESHKEY_PASSPHRASE", raising=False)
         return lambda: file_store.store(profile)
+
+    @pytest.fixture
+    def at_rest(self, profile: Profile) -> Path:
+        return profile.state_dir
+
+    @pytest.fixture
+    def open_profile(self, profile: Profile) -> OpenProfile:
+        return lambda key: file_store.store(evolve(profile, name=key))
 
     @pytest.fixture
     def contents(self, make_store: MakeStore, profile: Profile) -> Contents:
@@ -85,6 +102,16 @@ class TestCredentialManager(StoreContract):
         credential_manager.clear(keychain_store.service_prefix(profile))
 
     @pytest.fixture
+    def at_rest(self, profile: Profile) -> Path:
+        return profile.state_dir
+
+    @pytest.fixture
+    def open_profile(self, profile: Profile) -> OpenProfile:
+        patient = evolve(profile, store_settings={"timeout": 60.0})
+        # On Windows the store does that by itself.
+        return lambda key: keychain_store.store(evolve(patient, name=key if key == key.lower() else file_name(key)))
+
+    @pytest.fixture
     def contents(self, profile: Profile) -> Contents:
         # Their place and not their prefix: copies under other names would be found, too.
         place = keychain_store.service_prefix(profile).split(":")[1]
@@ -105,6 +132,14 @@ class TestGnomeKeyring(StoreContract):
             monkeypatch.setenv(name, value)
         patient = evolve(profile, store_settings={"timeout": 20})
         return lambda: keychain_store.store(patient)
+
+    @pytest.fixture
+    def at_rest(self, profile: Profile) -> Path:
+        return profile.state_dir
+
+    @pytest.fixture
+    def open_profile(self, profile: Profile) -> OpenProfile:
+        return lambda key: keychain_store.store(evolve(profile, name=key, store_settings={"timeout": 20}))
 
     @pytest.fixture
     def contents(self, make_store: MakeStore, profile: Profile) -> Contents:

@@ -12,8 +12,8 @@ from freshkey._stores import memory
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 from freshkey_testing import StoreContract
-from freshkey_testing.store_contract import Contents
-from kit_runs import failures, run
+from freshkey_testing.store_at_rest import AtRest, Contents, OpenProfile
+from kit_runs import failed, failures, run
 
 
 pytest_plugins = ["pytester"]
@@ -24,6 +24,14 @@ class TestMemory(StoreContract):
     def make_store(self, tmp_path: Path) -> Callable[[], CredentialStore]:
         profile = Profile(name="contract", provider="none", settings=None, state_dir=tmp_path)
         return lambda: memory.store(profile)
+
+    @pytest.fixture
+    def at_rest(self) -> AtRest:
+        return None
+
+    @pytest.fixture
+    def open_profile(self, tmp_path: Path) -> OpenProfile:
+        return lambda key: memory.store(Profile(name=key, provider="none", settings=None, state_dir=tmp_path))
 
     @pytest.fixture
     def contents(self, tmp_path: Path) -> Contents:
@@ -37,10 +45,10 @@ def decoded(item: str) -> str:
 
 
 SMALL_STORE = """
-import contextlib, threading
+import contextlib, os, threading
 import pytest
 from attrs import evolve
-from freshkey.errors import GenerationConflict, StoreBusy
+from freshkey.errors import GenerationConflict, StoreBusy, StoreUnavailable
 from freshkey.model.storage import Record, Snapshot
 from freshkey_testing import StoreContract
 
@@ -50,10 +58,12 @@ class Place:
         self.snapshot = Snapshot()
         self.older = []
         self.mutex = threading.Lock()
+        self.folder = None
 
 
 class SmallStore:
     kind = "small"
+    key = staticmethod(lambda key: key)
 
     def __init__(self, place):
         self.place = place
@@ -74,13 +84,23 @@ class SmallStore:
         return self.place.snapshot
 
     def intend(self, intent):
+        self.write(b"intent")
         self.place.snapshot = evolve(self.place.snapshot, intent=intent)
 
     def withdraw(self, intent):
         self.place.snapshot = evolve(self.place.snapshot, intent=None)
 
+    def write(self, data):
+        try:
+            descriptor = os.open(self.place.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        except OSError:
+            raise StoreUnavailable("cannot write") from None
+        os.write(descriptor, data)
+        os.close(descriptor)
+
     def save(self, record):
         self.compare(record)
+        self.write(b"sealed")
         if record.payload is None:
             self.forget()
         else:
@@ -99,9 +119,30 @@ class Broken(SmallStore):
 {broken}
 
 class TestSmall(StoreContract):
+    deadline = 2.0
+
     @pytest.fixture
-    def place(self):
-        return Place()
+    def places(self, tmp_path):
+        def place(key):
+            if key not in places:
+                places[key] = Place()
+                places[key].folder = tmp_path
+            return places[key]
+
+        places = {}
+        return place
+
+    @pytest.fixture
+    def place(self, places):
+        return places("me")
+
+    @pytest.fixture
+    def open_profile(self, places):
+        return lambda key: Broken(places(Broken.key(key)))
+
+    @pytest.fixture
+    def at_rest(self, tmp_path):
+        return tmp_path
 
     @pytest.fixture
     def make_store(self, place):
@@ -260,6 +301,89 @@ BREAKS: dict[str, tuple[str, str]] = {
 """,
         "test_no_secret_shows",
     ),
+    "lacks a method": (
+        """
+    withdraw = None
+""",
+        "test_it_is_a_store",
+    ),
+    "encodes instead of encrypting": (
+        """
+    def save(self, record):
+        super().save(record)
+        self.write(record.payload.reveal().encode().hex().encode())
+""",
+        "test_nothing_lies_at_rest_in_clear",
+    ),
+    "a key in a file name": (
+        """
+    def save(self, record):
+        super().save(record)
+        (self.place.folder / record.payload.reveal()[:200]).touch(mode=0o600)
+""",
+        "test_nothing_lies_at_rest_in_clear",
+    ),
+    "files for everybody": (
+        """
+    def save(self, record):
+        super().save(record)
+        (self.place.folder / "log").chmod(0o644)
+""",
+        "test_files_are_only_the_user_s",
+    ),
+    "swallows failing writes": (
+        """
+    def write(self, data):
+        with contextlib.suppress(StoreUnavailable):
+            super().write(data)
+
+    def save(self, record):
+        try:
+            (self.place.folder / "log").open("ab").close()
+        except OSError:
+            return
+        super().save(record)
+""",
+        "test_a_write_that_fails_is_reported",
+    ),
+    "any error for failing writes": (
+        """
+    def write(self, data):
+        (self.place.folder / "log").open("ab").close()
+""",
+        "test_a_write_that_fails_is_reported",
+    ),
+    "folds the case of keys": (
+        """
+    key = staticmethod(str.lower)
+""",
+        "test_profiles_never_meet",
+    ),
+    "cuts keys off": (
+        """
+    key = staticmethod(lambda key: key[:255])
+""",
+        "test_profiles_never_meet",
+    ),
+    "hangs": (
+        """
+    def probe(self):
+        threading.Event().wait(60)
+""",
+        "test_a_probe_leaves_nothing",
+    ),
+}
+
+SENTENCES = {
+    "lacks a method": "*lacks withdraw()*implement every method*",
+    "forgets nothing": "*after a sign-out the store still*",
+    "encodes instead of encrypting": "*log is not encrypted*",
+    "files for everybody": "*others may use log (mode 0644): create files with 0600*",
+    "swallows failing writes": "*save() could not write, but reported no error: let it raise StoreUnavailable*",
+    "any error for failing writes": "*could not write and raised OSError: raise StoreUnavailable*",
+    "folds the case of keys": "*profile 'Work' finds what another one saved: the record of profile 'work'*",
+    "cuts keys off": "*finds what another one saved: the record of profile 'xxx…xxy'*",
+    "hangs": "*still running after 2 s, in probe (*give each wait there a time limit*",
 }
 
 
@@ -271,16 +395,40 @@ def test_a_small_store_passes(pytester: pytest.Pytester, monkeypatch: pytest.Mon
 def test_a_broken_store_fails(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     code, caught_by = BREAKS[broken]
     only = ("-k", " or ".join(caught_by.split()))
-    assert failures(pytester, monkeypatch, SMALL_STORE.replace("{broken}", code), *only) == set(caught_by.split())
+    result = run(pytester, monkeypatch, SMALL_STORE.replace("{broken}", code), *only)
+    assert failed(result) == set(caught_by.split())
+    result.stdout.fnmatch_lines([SENTENCES.get(broken, "*")])
 
 
 def test_every_check_fails_for_some_store() -> None:
-    checks = {name for name in vars(StoreContract) if name.startswith("test_")}
+    checks = {name for name in dir(StoreContract) if name.startswith("test_")}
     assert checks == {name for _, caught_by in BREAKS.values() for name in caught_by.split()}
 
 
 def test_without_a_store_the_kit_names_the_fixture(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "from freshkey_testing import StoreContract\nclass TestMine(StoreContract): pass\n"
-    result = run(pytester, monkeypatch, source, "-k", "test_it_has_a_name")
+    result = run(pytester, monkeypatch, source)
     result.stdout.fnmatch_lines(["*fixture make_store*"])
-    result.assert_outcomes(errors=1)
+    assert failed(result) == {"test_it_is_a_store"}
+
+
+def test_what_is_no_store_fails_once(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = SMALL_STORE.replace("{broken}", "    load = save = None\n")
+    assert failures(pytester, monkeypatch, source) == {"test_it_is_a_store"}
+
+
+@pytest.mark.parametrize(
+    ("fixture", "check"),
+    [
+        ("at_rest", "test_nothing_lies_at_rest_in_clear"),
+        ("contents", "test_a_tombstone_removes_the_secrets"),
+        ("open_profile", "test_profiles_never_meet"),
+    ],
+)
+def test_a_missing_fixture_fails_and_is_named(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, fixture: str, check: str
+) -> None:
+    source = SMALL_STORE.replace("{broken}", "    pass\n").replace(f"def {fixture}(", f"def no_{fixture}(")
+    result = run(pytester, monkeypatch, source, "-k", check)
+    assert failed(result) == {check}
+    result.stdout.fnmatch_lines([f"*override the fixture {fixture} to return*"])
