@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from freshkey_testing.clock import ManualClock as ManualClock
     from freshkey_testing.exchanges import ScriptedExchanges as ScriptedExchanges
     from freshkey_testing.exchanges import UnexpectedRequest as UnexpectedRequest
+    from freshkey_testing.observer_contract import ObserverContract as ObserverContract
     from freshkey_testing.provider_contract import ProviderContract as ProviderContract
     from freshkey_testing.secret_scan import assert_no_secret as assert_no_secret
     from freshkey_testing.secret_scan import secrets_of as secrets_of
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "AuthorizationServer": "freshkey_testing.server",
     "Canary": "freshkey_testing.canary",
     "ManualClock": "freshkey_testing.clock",
+    "ObserverContract": "freshkey_testing.observer_contract",
     "Policy": "freshkey_testing.server",
     "ProviderContract": "freshkey_testing.provider_contract",
     "Rotation": "freshkey_testing.server",

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Final
 
 
@@ -57,6 +58,20 @@ def no_io() -> _Watch:
 def read_only() -> _Watch:
     """Refuse to change files of any kind; network access is not restricted."""
     return _watched(_any_change)
+
+
+@contextmanager
+def written_files() -> Iterator[list[Path]]:
+    """Refuse nothing, and yield a list of the files that this thread and those it starts open for writing."""
+    written: list[Path] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        flags = arguments[2] if event == "open" and arguments[0] != os.devnull else 0
+        if isinstance(flags, int) and flags & _WRITING and _is_data(arguments[0]):
+            written.append(Path(os.fsdecode(_path(arguments))).resolve())
+
+    with _watched(note):
+        yield written
 
 
 def _any_change(event: str, arguments: tuple[object, ...]) -> str | None:
