@@ -16,6 +16,7 @@ from page_blocks import blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 PYTHON = [block.text for block in blocks("README.md", "python")]
 SHELL = [block.text for block in blocks("README.md", "sh")]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
     from freshkey._config.profile_selection import Choice
     from freshkey._config.toml_limits import is_nested_too_deeply
+    from freshkey._http.bound import SendToHosts, with_send
     from freshkey._interprocess.exit_hold import sending_nothing
     from freshkey._plugins.discovery import OBSERVERS, OWN_STORES, STORES, Found, announced, find, import_plugin
     from freshkey._plugins.outgoing_text import redactor
@@ -52,6 +53,7 @@ _HOMES: Final = {
     "_config.env_vars": "CONFIG_DIR PROFILE STATE_DIR",
     "_config.toml_limits": "is_nested_too_deeply",
     "_config.profile_selection": "Choice",
+    "_http.bound": "SendToHosts with_send",
     "_interprocess.exit_hold": "sending_nothing",
     "_plugins.discovery": "Found OBSERVERS OWN_STORES STORES announced find import_plugin",
     "_plugins.outgoing_text": "redactor",
@@ -77,12 +79,13 @@ _HOMES: Final = {
 # fmt: off
 __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "OBSERVERS", "OWN_STORES", "PROFILE", "STATE_DIR", "STORES", "UNCHECKED", "Answer",
-    "Choice", "Entry", "Explanation", "Found", "ProviderFacts", "SourceAnswers", "Status", "Step", "TrustedCommands",
-    "TrustedFile", "TrustedFiles", "add_note", "announced", "check_fits", "child_environment", "chosen", "demands",
-    "escaped", "file_question", "file_to_trust", "find", "find_users_program", "flaw_of_text", "import_plugin",
-    "is_inherited", "is_nested_too_deeply", "masked", "named", "notes_of", "outcome", "proposals", "provider_facts",
-    "redacted", "redactor", "refuse_state_in_project", "revoke_file", "sending_nothing", "shell_quoted", "spelled_out",
-    "start_bound", "told", "traceback_note", "trust_file", "trusted_files", "variables_naming", "visible",
+    "Choice", "Entry", "Explanation", "Found", "ProviderFacts", "SendToHosts", "SourceAnswers", "Status", "Step",
+    "TrustedCommands", "TrustedFile", "TrustedFiles", "add_note", "announced", "check_fits", "child_environment",
+    "chosen", "demands", "escaped", "file_question", "file_to_trust", "find", "find_users_program", "flaw_of_text",
+    "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "notes_of", "outcome", "proposals",
+    "provider_facts", "redacted", "redactor", "refuse_state_in_project", "revoke_file", "sending_nothing",
+    "shell_quoted", "spelled_out", "start_bound", "told", "traceback_note", "trust_file", "trusted_files",
+    "variables_naming", "visible", "with_send",
 ]
 # fmt: on
 

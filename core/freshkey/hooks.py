@@ -121,7 +121,7 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
 
     Called with the profile's lock held, on a separate thread, before expiry or after a server
     rejected the credential (`Credential.judge`). May use the network; each
-    request must have a timeout (`freshkey.plugin.send` has one), because the lock is held until the hook returns.
+    request must have a timeout (`Profile.send` has one), because the lock is held until the hook returns.
 
     Args:
         profile: The profile.

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from freshkey._files.project_place import without_project_path
     from freshkey._files.unchangeable import ensure_unchangeable, read_unchangeable
     from freshkey._files.variable_paths import variable_paths
-    from freshkey._http.client import DEADLINE, send
     from freshkey._http.messages import form, json_body, retry_after
     from freshkey._http.status import raise_for_status
     from freshkey._http.tls import authorities_flaw, tls_context, tls_failure
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from freshkey.hooks import CONTRACT, hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
-    from freshkey.model.exchange import BoundSend, Request, Response, Send
+    from freshkey.model.exchange import BoundSend, HostLimited, Request, Response, Send
     from freshkey.model.identity import Identity
     from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_attended
     from freshkey.model.profile import Profile
@@ -72,7 +71,6 @@ _HOMES: Final = {
     "_files.project_place": "without_project_path",
     "_files.unchangeable": "ensure_unchangeable read_unchangeable",
     "_files.variable_paths": "variable_paths",
-    "_http.client": "DEADLINE send",
     "_http.messages": "form json_body retry_after",
     "_http.status": "raise_for_status",
     "_http.tls": "authorities_flaw tls_context tls_failure",
@@ -90,7 +88,7 @@ _HOMES: Final = {
     "hooks": "CONTRACT hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
-    "model.exchange": "BoundSend Request Response Send",
+    "model.exchange": "BoundSend HostLimited Request Response Send",
     "model.identity": "Identity",
     "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
     "model.profile": "Profile",
@@ -105,19 +103,18 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "ACCEPTED", "CONTRACT", "DEADLINE", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer",
-    "ApiKey",
+    "ACCEPTED", "CONTRACT", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
     "BoundSend", "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected",
-    "ExitHold", "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment", "NonInteractive",
-    "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason", "Record", "Reporter", "Request", "Response",
-    "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict", "authorities_flaw",
-    "changed_settings", "checked_program", "checked_url", "child_environment", "descriptor_is_there",
-    "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret", "file_name", "file_version",
-    "form", "helper_environment", "hookimpl", "install_command", "is_attended", "is_implausible", "is_jwt", "is_token",
-    "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw", "private_dir", "quoted",
-    "raise_for_status", "read_bounded", "read_helper_json", "read_helper_line", "read_private", "read_unchangeable",
-    "remove_private", "retry_after", "run_command", "run_helper", "run_login_command", "send", "shell_quoted",
-    "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked",
+    "ExitHold", "HostLimited", "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment",
+    "NonInteractive", "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason", "Record", "Reporter",
+    "Request", "Response", "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict",
+    "authorities_flaw", "changed_settings", "checked_program", "checked_url", "child_environment",
+    "descriptor_is_there", "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret",
+    "file_name", "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended",
+    "is_implausible", "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw",
+    "private_dir", "quoted", "raise_for_status", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "read_unchangeable", "remove_private", "retry_after", "run_command", "run_helper", "run_login_command",
+    "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked",
     "unused_settings", "utc_time", "variable_paths", "without_project_path", "write_private", "wrong_option",
 ]
 # fmt: on

@@ -11,7 +11,6 @@ import anthropic
 import pytest
 from anthropic.types import MessageParam, TextBlock
 
-from claude_at_our_time import AtOurTime
 from counterparts.messages_api import ANSWER, OAUTH_BETA, MessagesApi
 from freshkey import Configuration, Keeper, LoginRequired
 from freshkey_claude_oauth.sdk import anthropic_credentials
@@ -59,7 +58,7 @@ def make_keeper(server: AuthorizationServer, clock: ManualClock, tmp_path: Path)
     def make(**settings: object) -> Keeper:
         table = {"provider": "claude_oauth", "store": "memory", **server.settings(), **settings}
         configuration = Configuration.of({"me": table}, state_dir=tmp_path / "state", default="me")
-        keeper = Keeper(configuration=configuration, clock=clock, providers={"claude_oauth": AtOurTime(clock)})
+        keeper = Keeper(configuration=configuration, clock=clock)
         keepers.append(keeper)
         return keeper
 

@@ -32,6 +32,7 @@ from home import Home
 from loopback_server import Exchange, LoopbackServer
 from promises import proves
 from raises_code import raises_code
+from sending import on_loopback
 from sockets import stop_listening
 from typist import Typist
 from waiting import PATIENCE, until
@@ -302,16 +303,10 @@ def test_authorization_code_of_one_server_never_reaches_another() -> None:
             clock.advance(300)
 
         clock = ManualClock()
-        found = discover(hostile.issuer, send, allow_insecure_loopback=True)
+        profile = on_loopback(clock=clock)
+        client = OAuthClient.of(profile, discover(profile, hostile.issuer), hostile.client_id)
         with raises_code(LoginRequired, "sign-in-timed-out"), ScriptedUser(browser=browser) as user:
-            authorize(
-                found,
-                client_id=hostile.client_id,
-                scopes=("openid",),
-                interaction=user,
-                clock=clock,
-                allow_insecure_loopback=True,
-            )
+            authorize(profile, client, user, scopes=("openid",))
         # The listener refused each of them, the error as well as the codes.
         assert mixed_up == [400, 400, 400]
         assert honest.count("authorization.success") == 1
@@ -474,25 +469,18 @@ def test_device_polling_follows_the_intervals(
     with AuthorizationServer(Policy(device_interval=None, device_lifetime=lifetime)) as server:
         server.script_device(*script)
         asked = ScriptedUser(device=lambda user_code, uri, complete: None)
+        profile = on_loopback(clock=clock)
+        there = Server(
+            authorization_endpoint=server.urls.authorize,
+            token_endpoint=server.urls.token,
+            device_authorization_endpoint=server.urls.device,
+        )
+        client = OAuthClient.of(profile, there, server.client_id)
         ended: list[object] = []
 
         def run() -> None:
             try:
-                ended.append(
-                    device_sign_in(
-                        Server(
-                            authorization_endpoint=server.urls.authorize,
-                            token_endpoint=server.urls.token,
-                            device_authorization_endpoint=server.urls.device,
-                        ),
-                        client_id=server.client_id,
-                        scopes=("a",),
-                        interaction=asked,
-                        send=send,
-                        clock=clock,
-                        allow_insecure_loopback=True,
-                    )
-                )
+                ended.append(device_sign_in(profile, client, asked, scopes=("a",)))
             except FreshkeyError as problem:
                 ended.append(problem)
 

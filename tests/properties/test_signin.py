@@ -23,6 +23,7 @@ from freshkey.oauth.redirect_request import Wanted, ended, judge
 from freshkey.secret import Secret
 from promises import proves
 from quoting import CANARIES, outcome, quotes
+from sending import scripted
 from waiting import until
 
 
@@ -217,7 +218,7 @@ def test_accepted_metadata_is_that_of_the_issuer(
 ) -> None:
     facts = {"issuer": issuer, "authorization_endpoint": first, "token_endpoint": second, **others, **more}
     response = Response(status=200, headers={}, body=json.dumps(facts).encode())
-    found = outcome(lambda: discover(ISSUER, lambda _: response, hosts={"api.other.example"}))
+    found = outcome(lambda: discover(scripted(lambda _: response), ISSUER, hosts={"api.other.example"}))
 
     if isinstance(found, FreshkeyError):
         assert isinstance(found, ProtocolError)
@@ -244,7 +245,7 @@ def test_accepted_metadata_is_that_of_the_issuer(
 @example(b'{"issuer": "https://id.example.com", "issuer": "https://evil.example"}')
 def test_any_other_document_is_a_protocol_error(body: bytes) -> None:
     response = Response(status=200, headers={}, body=body)
-    found = outcome(lambda: discover(ISSUER, lambda _: response))
+    found = outcome(lambda: discover(scripted(lambda _: response), ISSUER))
     assert isinstance(found, ProtocolError)
     assert (found.__context__, found.__cause__) == (None, None)
     assert not quotes(str(found), body.decode("latin-1"))

@@ -15,16 +15,20 @@ from freshkey.errors import FreshkeyError
 from freshkey.model.profile import Profile
 from freshkey_claude_oauth.anthropic_cli import renewal
 from freshkey_claude_oauth.anthropic_cli.source import acquire
+from freshkey_claude_oauth.description import description
 from freshkey_claude_oauth.settings import ClaudeSettings
+from sending import sending
 
 
 def main(what: str, state_dir: str) -> None:
-    profile = Profile(
+    made = Profile(
         name=f"of {os.getpid()}",
         provider="claude_oauth",
-        settings=ClaudeSettings(allow_insecure_loopback=True),
+        settings=ClaudeSettings(),
         state_dir=Path(state_dir),
+        allow_insecure_loopback=True,
     )
+    profile = sending(made, description)
     if what == "crash":
         vars(renewal)["write_tokens"] = _crash
     try:

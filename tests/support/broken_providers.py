@@ -25,7 +25,7 @@ _RENEWED = "        source=credential.source,\n"
 _KEPT = "        refresh_token=answer.refresh_token or credential.refresh_token,\n"
 _SIGNED_IN = '        source="sign-in",\n'
 _OBTAINED = "        obtained=answer.requested or profile.clock.now(),\n        lifetime=answer.expires_in,\n"
-_ASKS = "    interaction.open_url(OAUTH_SERVER.authorization_endpoint)\n"
+_ASKS = '    interaction.open_url(f"https://{HOST}/authorize")\n'
 _REVOKE = "        client(profile).revoke(credential.renewal_secret)\n"
 _DESCRIBED = "        return inspect(profile, credential)\n"
 _NAIVE = (

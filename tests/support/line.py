@@ -11,16 +11,6 @@ from urllib.parse import urlsplit
 
 from fault_proxy import FaultProxy
 from freshkey import Configuration, Keeper
-from freshkey.clock import Clock
-from freshkey.hooks import hookimpl
-from freshkey.model.credential import Credential
-from freshkey.model.description import Description, Inspection
-from freshkey.model.interaction import Interaction, Reporter
-from freshkey.model.profile import Profile
-from freshkey.model.source import Source
-from freshkey_claude_oauth import describe
-from freshkey_claude_oauth.renewal import renew
-from freshkey_claude_oauth.sources import acquire
 from freshkey_testing import AuthorizationServer, ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from waiting import until
@@ -40,29 +30,6 @@ class PassingClock(ManualClock):
             return super().wait(event, timeout)
         self.advance(timeout)
         return event.is_set()
-
-
-class Claude:
-    """The real provider, on a given clock.
-
-    Args:
-        clock: The clock.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    @hookimpl
-    def describe(self, profile: Profile | None, credential: Credential | None) -> Description | Inspection:
-        return describe(profile, credential)
-
-    @hookimpl
-    def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
-        return acquire(profile, source, interaction, clock=self._clock)
-
-    @hookimpl
-    def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
-        return renew(profile, credential, clock=self._clock)
 
 
 class Line:
@@ -119,7 +86,6 @@ class Line:
         keeper = Keeper(
             configuration=Configuration.of(dict.fromkeys(names, table), state_dir=self.state_dir, default=names[0]),
             clock=self.clock,
-            providers={"claude_oauth": Claude(self.clock)},
             random=lambda: 0.0,
         )
         keeper._scheduler.wake = lambda: None  # type: ignore[method-assign]

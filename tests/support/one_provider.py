@@ -91,7 +91,7 @@ def role_in_environment(profile: Profile) -> Detected | None:
 
 
 SIGN_IN = Source(id="sign-in", title="Sign in", owned=True, interactive=True)
-LEASE = Source(id="lease", title="Leased password", owned=True, detect=role_in_environment)
+LEASE = Source(id="lease", title="Leased password", owned=True, automatic=True, detect=role_in_environment)
 KEY = Source(id="environment", title="API key", owned=False, handed_in=True, detect=key_in_environment)
 
 
@@ -154,7 +154,7 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
 
 def sign_in(profile: Profile, interaction: Interaction) -> Credential:
     """Let the user paste a code, and exchange it."""
-    interaction.open_url(OAUTH_SERVER.authorization_endpoint)
+    interaction.open_url(f"https://{HOST}/authorize")
     code = interaction.read_code("Code: ", threading.Event())
     if code is None:
         raise LoginRequired("no code was pasted")
@@ -201,4 +201,4 @@ def revoke(profile: Profile, credential: Credential) -> None:
 
 def client(profile: Profile) -> OAuthClient:
     """Return the client of the authorization server."""
-    return OAuthClient(server=OAUTH_SERVER, client_id="one", send=profile.send, clock=profile.clock)
+    return OAuthClient.of(profile, OAUTH_SERVER, "one")

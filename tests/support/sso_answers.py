@@ -13,6 +13,7 @@ from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_bedrock.sso.session import Registration, SsoSession
 from freshkey_testing import ManualClock
 from freshkey_testing.secret_scan import assert_no_secret
+from sending import scripted
 from sso_double import START_URL
 
 
@@ -28,8 +29,7 @@ def answering(body: bytes, status: int = 200) -> IdentityCenter:
     return IdentityCenter(
         oidc="https://oidc.example",
         start_url=START_URL,
-        send=lambda request: Response(status=status, headers={}, body=body),
-        clock=ManualClock(),
+        profile=scripted(lambda _: Response(status=status, headers={}, body=body), clock=ManualClock()),
     )
 
 

@@ -37,12 +37,14 @@ from attrs import evolve, field, frozen
 
 from freshkey._commands.environ import withhold
 from freshkey._config.env_vars import CONFIG_DIR, PROFILE, STATE_DIR
+from freshkey._config.insecure_urls import insecure_setting
 from freshkey._config.overrides import SET
 from freshkey._config.profile_selection import Choice, Place, Selection, choices, choose
 from freshkey._config.profile_table import ProfileTable
 from freshkey._config.project import Project, Trusted, load, nearest
 from freshkey._config.schema import (
     CORE_KEYS,
+    allow_insecure_loopback,
     check_keys,
     check_shape,
     checked_name,
@@ -64,7 +66,7 @@ from freshkey.secret import quoted
 
 FILE_NAME: Final = "config.toml"
 
-OVERRIDABLE: Final = frozenset({"redirect_port"})
+OVERRIDABLE: Final = frozenset({"redirect_port", "allow_insecure_loopback"})
 """Keys of the core that overrides may set; the others have options of their own."""
 
 
@@ -263,6 +265,7 @@ class Configuration:
             skip=core_strings(self.document, name, table, "skip"),
             lead=lead(self.document, name, table),
             redirect_port=redirect_port(self.document, name, table),
+            allow_insecure_loopback=bool(allow_insecure_loopback(self.document, name, table)),
             rest={key: value for key, value in table.items() if key not in CORE_KEYS},
         )
 
@@ -284,12 +287,21 @@ class Configuration:
     def profile(
         self, table: ProfileTable, kind: type, trusted: Trusted | None = None, owned: Collection[str] = ()
     ) -> Profile:
-        """Return a profile with its settings as an instance of `kind`; see `ProfileTable.settings`."""
+        """Return a profile with its settings as an instance of `kind`; see `ProfileTable.settings`.
+
+        Raises:
+            ConfigurationError: As there; or a setting is an http URL of this machine, which is not permitted.
+        """
         overrides = {key: value for key, value in self.overrides.items() if key not in OVERRIDABLE}
+        insecure = allow_insecure_loopback(SET, table.name, self.overrides)
+        settings = table.settings(kind, overrides, trusted, owned)
+        insecure = table.allow_insecure_loopback if insecure is None else insecure
+        if not insecure and (key := insecure_setting(settings)) is not None:
+            raise table.not_https(key, overrides)
         return Profile(
             name=table.name,
             provider=table.provider,
-            settings=table.settings(kind, overrides, trusted, owned),
+            settings=settings,
             state_dir=self.state_dir,
             store=table.store,
             store_settings=self.stores.get(table.store_name, {}),
@@ -299,6 +311,7 @@ class Configuration:
             lead=table.lead,
             redirect_port=redirect_port(SET, table.name, self.overrides) or table.redirect_port,
             project_dir=table.project.directory if table.project is not None else None,
+            allow_insecure_loopback=insecure,
         )
 
     def unknown(self, table: ProfileTable, providers: Collection[str]) -> ConfigurationError:

@@ -12,7 +12,7 @@ from freshkey._config.project import Project, Trusted, refuse
 from freshkey._config.provider_settings import WrongValueError, fields, structure
 from freshkey._config.schema import CORE_KEYS, check_keys, wrong_value
 from freshkey._config.toml_file import Document
-from freshkey.errors import about
+from freshkey.errors import ConfigurationError, about
 
 
 DEFAULT_STORE: Final = "keyring"
@@ -28,6 +28,7 @@ class ProfileTable:
         skip: IDs of sources not to use.
         lead: Seconds before expiry at which to renew, or None.
         redirect_port: Port that a sign-in in the browser returns to, or None.
+        allow_insecure_loopback: Whether http to this machine is accepted, for tests.
         rest: The provider's own settings, unchecked; may be secret.
         defined: Whether there is a table for it; otherwise the name is that of a provider.
         project: The project whose file has the table; None for the user's own file.
@@ -41,6 +42,7 @@ class ProfileTable:
     skip: tuple[str, ...] = ()
     lead: float | None = None
     redirect_port: int | None = None
+    allow_insecure_loopback: bool = False
     rest: Mapping[str, object] = field(factory=dict, repr=False)
     defined: bool = True
     project: Project | None = field(default=None, repr=False)
@@ -74,6 +76,13 @@ class ProfileTable:
         except WrongValueError as wrong:
             place = SET if overrides and wrong.key in {None, *overrides} else self.document
             raise wrong_value(place, self.name, wrong.key, wrong.expected, wrong.sentence) from None
+
+    def not_https(self, key: str, overrides: Mapping[str, object]) -> ConfigurationError:
+        """Return the error for a setting that is an http URL of this machine."""
+        place = SET if key in overrides else self.document
+        hint = "Use the form https://host/path. For a test server on this machine: allow_insecure_loopback = true"
+        message = f"{key!r}: the URL does not use https"
+        return place.error(message, "profiles", self.name, key, profile=self.name, hint=hint, code="invalid-url")
 
     def _values(
         self, kind: type, overrides: Mapping[str, object], trusted: Trusted | None, owned: Collection[str]

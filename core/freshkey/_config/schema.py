@@ -12,7 +12,9 @@ from freshkey.secret import is_implausible, looks_secret, quoted, shown_name
 
 
 TOP_KEYS: Final = frozenset({"default", "observers", "profiles", "stores"})
-CORE_KEYS: Final = frozenset({"provider", "store", "source", "skip", "lead", "redirect_port"})
+CORE_KEYS: Final = frozenset(
+    {"provider", "store", "source", "skip", "lead", "redirect_port", "allow_insecure_loopback"}
+)
 """Keys of a profile's table that belong to the core; all others belong to the provider."""
 MIN_PORT: Final = 1024
 """Lower ports need privileges, and browsers leave 80 out of a URL."""
@@ -134,6 +136,14 @@ def redirect_port(document: Document, profile: str, table: Mapping[str, object])
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not MIN_PORT <= value <= MAX_PORT:
         raise wrong_value(document, profile, "redirect_port", f"a port from {MIN_PORT} to {MAX_PORT}")
+    return value
+
+
+def allow_insecure_loopback(document: Document, profile: str, table: Mapping[str, object]) -> bool | None:
+    """Return whether http to this machine is accepted, or None if it is not set."""
+    value = table.get("allow_insecure_loopback")
+    if value is not None and not isinstance(value, bool):
+        raise wrong_value(document, profile, "allow_insecure_loopback", "true or false")
     return value
 
 

@@ -82,7 +82,8 @@ def send(
     host = address.hostname or ""
     if hosts is not None and host not in {name.lower() for name in hosts}:
         message = f"this provider is not allowed to call {host}"
-        raise ProviderRefused(message, hint="Check the URLs in the profile's settings", code="host-not-allowed")
+        hint = "Check the URLs in the profile's settings. Authors of providers: name each host in Description.hosts"
+        raise ProviderRefused(message, hint=hint, code="host-not-allowed")
     exchange = _Exchange(request, host, deadline)
     guarded, authority = circuit_breaker.current(), address.netloc.lower()
     if guarded is not None:

@@ -25,6 +25,7 @@ from freshkey.events import Event, ObserverFailed
 from freshkey.hooks import hookimpl
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description, Inspection
+from freshkey.model.endpoints import for_credential
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, Reporter
 from freshkey.model.profile import Profile
@@ -208,7 +209,9 @@ class HookCaller:
         revoke = description.revoke
         if revoke is None:
             return False
-        self._by_contract("its revocation", profile, lambda: revoke(profile, credential), credential)
+        self._by_contract(
+            "its revocation", profile, lambda: revoke(for_credential(profile, credential), credential), credential
+        )
         return True
 
     def export(self, description: Description, profile: Profile, credential: Credential, name: str) -> str:
@@ -234,9 +237,10 @@ class HookCaller:
         # Raised below, outside the handler, so that an observer's exception does not become its context: that may
         # quote a secret.
         raised: BaseException | None = None
+        bound = profile and for_credential(profile, arguments.get("credential"))
         with self._innermost.watch() as outcome:
             try:
-                self._caller(hook, profile)(profile=profile, **arguments)
+                self._caller(hook, profile)(profile=bound, **arguments)
             except BaseException as error:  # noqa: BLE001  sorted below
                 raised = error
         if isinstance(raised, KeyboardInterrupt):

@@ -1,9 +1,10 @@
 """What a stored sign-in is bound to: everything in its profile that decides where its secrets travel.
 
 The core derives it from the settings, so that no provider can forget an endpoint: every setting that has a URL, or is
-marked with ``metadata={"bound": True}``, and every host that the provider says it calls. Where a setting is the default
-of the installed version and was that of the version that stored the sign-in, the provider decides: its code is trusted,
-and an upgrade that moves a default does not end sign-ins, nor those of users who override it.
+marked with ``metadata={"bound": True}``, every host that the provider says it calls, and whether http to this machine
+is accepted. Where a setting is the default of the installed version and was that of the version that stored the
+sign-in, the provider decides: its code is trusted, and an upgrade that moves a default does not end sign-ins, nor those
+of users who override it.
 See docs/decisions.md, "A sign-in is bound to every endpoint, by the core".
 """
 
@@ -22,6 +23,7 @@ from freshkey._commands.command import Command
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.plain import plain
 from freshkey.model.credential import Credential
+from freshkey.model.profile import Profile
 
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -36,7 +38,7 @@ _PORTS: Final = {"http": "80", "https": "443"}
 
 def binding_of(context: ProfileContext) -> dict[str, Any]:
     """Return what a sign-in of this profile is stored with, without secrets."""
-    chosen, defaults = _endpoints(context.profile.settings)
+    chosen, defaults = _endpoints(context.profile)
     return {
         "settings": {name: _digest(value) for name, value in chosen.items()},
         "defaults": {name: _digest(value) for name, value in defaults.items()},
@@ -56,7 +58,7 @@ def moved(context: ProfileContext, credential: Credential, bound: Mapping[str, A
     for name, value in credential.binding.items():
         if configured.get(name, value) != value:
             return name.replace("_", " ").replace(" id", " ID")
-    chosen, defaults = _endpoints(context.profile.settings)
+    chosen, defaults = _endpoints(context.profile)
     if bound is None:
         return _moved_since_older(credential, chosen)
     now = {name: _digest(value) for name, value in (chosen | defaults).items()}
@@ -89,11 +91,17 @@ def _new_host(context: ProfileContext, hosts: Collection[str]) -> str | None:
     return f"host ({min(new)})" if new else None
 
 
-def _endpoints(settings: object) -> tuple[dict[str, object], dict[str, object]]:
-    """Return the settings that are endpoints: those that differ from their default, and those that do not."""
+def _endpoints(profile: Profile) -> tuple[dict[str, object], dict[str, object]]:
+    """Return the settings that are endpoints: those that differ from their default, and those that do not.
+
+    With them, the one key of the core that decides how secrets travel.
+    """
+    settings = profile.settings
     kind: type = type(settings)
     chosen: dict[str, object] = {}
     defaults: dict[str, object] = {}
+    insecure = profile.allow_insecure_loopback
+    (chosen if insecure else defaults)["allow_insecure_loopback"] = insecure
     if not attrs.has(kind):
         return chosen, defaults
     unset = kind()

@@ -16,7 +16,7 @@ from freshkey._config.configuration import Configuration
 from freshkey._config.provider_settings import with_own_files
 from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._forksafe import block_fork
-from freshkey._http.bound import SendToHosts
+from freshkey._http.bound import with_send
 from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
 from freshkey._interprocess.hints import HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
@@ -192,8 +192,7 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         settings = with_own_files(profile.settings, ensure_own, configuration.document.path)
         profile = evolve(profile, ensure_own=ensure_own, settings=settings, clock=runtime.clock)
         description = hooks.describe(profile)
-        insecure = profile.allow_insecure_loopback
-        profile = evolve(profile, send=SendToHosts(frozenset(description.hosts), allow_insecure_loopback=insecure))
+        profile = with_send(profile, description)
     hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(
         **asdict(runtime, recurse=False),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, Protocol, runtime_checkable
 
 from attrs import Attribute, Factory, field, frozen
 
@@ -64,3 +64,14 @@ class BoundSend(Protocol):
 
     def __call__(self, request: Request, *, deadline: float = ...) -> Response:
         """Send one request, and return the response whatever its status, within `deadline` seconds."""
+
+
+@runtime_checkable
+class HostLimited(Protocol):
+    """What a `BoundSend` also has if it refuses hosts; one that answers from a script has no reason to."""
+
+    def with_hosts(self, hosts: Collection[str]) -> BoundSend:
+        """Return a copy that also sends to these hosts."""
+
+    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+        """Also send to the hosts of checked URLs in an issuer's metadata, if the profile is bound to that issuer."""

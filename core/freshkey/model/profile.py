@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError
-from freshkey.model.exchange import BoundSend, Request
+from freshkey.model.exchange import BoundSend, HostLimited, Request
 
 
 S = TypeVar("S")
@@ -41,8 +41,8 @@ class Profile:
         skip: IDs of sources not to use.
         bare: Use only explicitly provided credentials (`Source.handed_in`); store nothing, and never ask the user.
         lead: Seconds before expiry at which to renew; None lets the credential and the provider decide.
-        redirect_port: Port on this machine that a sign-in in the browser returns to; pass it to
-            `freshkey.oauth.authorize`. None for any free one.
+        redirect_port: Port on this machine that a sign-in in the browser returns to (`freshkey.oauth.authorize`); None
+            for any free one.
         project_dir: Directory of the project whose ``.freshkey.toml`` defines it, without symbolic links; None for a
             profile of the user's own.
         ensure_own: ``ensure_own(variable, path)`` raises `TrustNeeded` if a file that an environment variable names is
@@ -51,10 +51,16 @@ class Profile:
             or what runs. Without the core, it does nothing.
         account: Which of several identities under this profile it is for; None if the application has only one. An
             opaque name chosen by the application, which may be passed to the provider as a login hint.
-        allow_insecure_loopback: Also accept http to this machine, for tests; `send` heeds it.
+        allow_insecure_loopback: Also accept http to this machine, for tests; `send` heeds it, and so does
+            `freshkey.oauth`.
         clock: The clock to use for everything that depends on time.
-        send: Sends one HTTP request, and returns the response whatever its status: see `freshkey.plugin.send`. Only to
-            the provider's hosts (`Description.hosts`). A profile that is made by hand cannot send anything.
+        send: ``send(request, deadline=30.0)`` sends one HTTP request over a new connection, and returns the response
+            whatever its status. Redirects are not followed, and time and size are limited. It calls only the provider's
+            hosts (`Description.hosts`), those that a stored credential is bound to, and those that the issuer in
+            `Description.binding` names (`freshkey.oauth.discover`). Raises `TransientError` if nothing was sent,
+            `OutcomeUnknown` if the request may have been received and there is no usable response, `ProtocolError` for
+            a response that is too large or cannot be decoded, `ProviderRefused` for another host, and
+            `ConfigurationError` for a URL without https. A profile that is made by hand cannot send anything.
     """
 
     name: str
@@ -87,6 +93,15 @@ class Profile:
             return self.name
         directory = os.fsencode(os.path.normcase(self.project_dir))
         return f"{self.name}@{hashlib.sha256(directory).hexdigest()[:32]}"
+
+    def with_hosts(self, hosts: Collection[str]) -> Profile:
+        """Return this profile with a `send` that also calls other hosts.
+
+        For endpoints that another tool's file or variable names, which a description cannot know: check them first, and
+        pass only those that this request needs. What settings name belongs in `Description.hosts` instead, so that a
+        stored sign-in is bound to it.
+        """
+        return evolve(self, send=self.send.with_hosts(hosts)) if isinstance(self.send, HostLimited) else self
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings, typed for the provider that owns them.

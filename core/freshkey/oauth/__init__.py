@@ -2,7 +2,7 @@
 
 | you need | use |
 | --- | --- |
-| a user who signs in with a browser, here or elsewhere | `authorize`, `OAuthClient.device_sign_in` |
+| a user who signs in with a browser, here or elsewhere | `authorize`, `device_sign_in` |
 | tokens for the code of that sign-in; newer ones; an end | `OAuthClient.exchange`, `refresh`, `revoke` |
 | a token for the program itself | `OAuthClient.client_credentials` |
 | a client that proves who it is | `OAuthClient.authentication`: `ClientSecretBasic`, `PrivateKeyJwt`, … |

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
@@ -14,8 +14,8 @@ from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ProtocolError, frameless
 from freshkey.model.exchange import Request, Send
 from freshkey.model.identity import Identity
-from freshkey.model.interaction import Interaction
-from freshkey.oauth import answers, device, protocol, pushed
+from freshkey.model.profile import Profile
+from freshkey.oauth import answers, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.authentication import Added, ClientAuthentication, PublicClient
 from freshkey.oauth.id_token import identity_of, read_id_token
@@ -36,12 +36,12 @@ class OAuthClient:
     Attributes:
         server: The authorization server.
         client_id: The client ID at that server.
-        send: Does the I/O: `freshkey.plugin.send`, usually with its keyword arguments bound.
+        send: Does the I/O: `Profile.send`.
         headers: Headers of every request.
         extra: Fields of every request.
         encode: How request fields are encoded.
         authentication: How the client authenticates in every request.
-        clock: Used to read ``Retry-After`` dates and to detect clock skew.
+        clock: Used to read ``Retry-After`` dates and to detect clock skew: `Profile.clock`.
     """
 
     server: Server
@@ -53,13 +53,25 @@ class OAuthClient:
     authentication: ClientAuthentication = field(factory=PublicClient)
     clock: Clock = field(default=SYSTEM, repr=False)
 
+    @classmethod
+    def of(cls, profile: Profile, server: Server, client_id: str, **more: Any) -> OAuthClient:  # noqa: ANN401
+        """Return the client of a profile, which sends with `Profile.send` and tells time by `Profile.clock`.
+
+        Args:
+            profile: The profile.
+            server: The authorization server.
+            client_id: The client ID at that server.
+            more: The other attributes of this class.
+        """
+        return cls(**{"server": server, "client_id": client_id, "send": profile.send, "clock": profile.clock, **more})
+
     @frameless
     def exchange(
         self, grant: Grant, *, extra: Mapping[str, str] = NOTHING, headers: Mapping[str, str] = NOTHING
     ) -> TokenAnswer:
         """Exchange the authorization code of a sign-in; a code works once (RFC 6749, section 4.1.3)."""
         request = partial(protocol.code_request, code=grant.code, pkce=grant.pkce, redirect_uri=grant.redirect_uri)
-        return self._token(self._completed(request, extra, headers))
+        return self._token(self.completed(request, extra, headers))
 
     @frameless
     def refresh(
@@ -75,7 +87,7 @@ class OAuthClient:
         The refresh token may be spent whatever this returns or raises. Without `scopes`, the granted ones are kept.
         """
         request = partial(protocol.refresh_request, refresh_token=refresh_token, scopes=scopes)
-        return self._token(self._completed(request, extra, headers))
+        return self._token(self.completed(request, extra, headers))
 
     @frameless
     def client_credentials(
@@ -91,30 +103,7 @@ class OAuthClient:
         (section 4.4.3).
         """
         request = partial(protocol.client_credentials_request, scopes=scopes)
-        return evolve(self._token(self._completed(request, extra, headers)), refresh_token=None)
-
-    def device_sign_in(
-        self,
-        *,
-        scopes: tuple[str, ...],
-        interaction: Interaction,
-        given_up: threading.Event | None = None,
-        allow_insecure_loopback: bool = False,
-    ) -> TokenAnswer:
-        """Sign the user in on another device: `freshkey.oauth.device_sign_in` as this client, which raises the same."""
-        return device.device_sign_in(
-            self.server,
-            client_id=self.client_id,
-            scopes=scopes,
-            interaction=interaction,
-            send=self.send,
-            clock=self.clock,
-            extra=self.extra,
-            headers=self.headers,
-            encode=self._encode,
-            given_up=given_up,
-            allow_insecure_loopback=allow_insecure_loopback,
-        )
+        return evolve(self._token(self.completed(request, extra, headers)), refresh_token=None)
 
     def identity(self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None) -> Identity:
         """Return whom the ID token describes that came with a sign-in's tokens; sends nothing.
@@ -167,7 +156,7 @@ class OAuthClient:
             ConfigurationError: The server has no revocation endpoint.
             TransientError: The token may still be valid; try again.
         """
-        request = self._completed(partial(protocol.revocation_request, token=token, hint=hint), extra, headers)
+        request = self.completed(partial(protocol.revocation_request, token=token, hint=hint), extra, headers)
         answers.read_revocation(self.send(request), self.clock.now().wall)
 
     @frameless
@@ -181,9 +170,10 @@ class OAuthClient:
         request = pushed.pushed_request(self.server, fields=fields, extra=extra, headers=headers)
         return pushed.read_pushed(self.send(request), self.clock.now().wall)
 
-    def _completed(
+    def completed(
         self, request: Callable[..., Request], extra: Mapping[str, str], headers: Mapping[str, str]
     ) -> Request:
+        """Return what a function of `freshkey.oauth.protocol` makes of this client, its fields and its headers."""
         return request(
             self.server,
             client_id=self.client_id,

@@ -9,8 +9,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey._http.messages import form
-from freshkey.clock import SYSTEM, Clock
+from freshkey.clock import Clock
 from freshkey.errors import (
     ConfigurationError,
     IntermediaryAnswer,
@@ -21,9 +20,11 @@ from freshkey.errors import (
 )
 from freshkey.model.exchange import Request, Send
 from freshkey.model.interaction import Interaction
+from freshkey.model.profile import Profile
 from freshkey.oauth.answers import DeviceCode, Poll, TokenAnswer, read_device, read_device_token
 from freshkey.oauth.browser import safe_url
-from freshkey.oauth.protocol import NOTHING, Encode, Server, device_request, device_token_request
+from freshkey.oauth.client import OAuthClient
+from freshkey.oauth.protocol import NOTHING, device_request, device_token_request
 
 
 SLOWER: Final = 5.0
@@ -42,33 +43,25 @@ WARNING: Final = (
 
 
 def device_sign_in(
-    server: Server,
-    *,
-    client_id: str,
-    scopes: tuple[str, ...],
+    profile: Profile,
+    client: OAuthClient,
     interaction: Interaction,
-    send: Send,
-    clock: Clock = SYSTEM,
+    *,
+    scopes: tuple[str, ...],
     extra: Mapping[str, str] = NOTHING,
     headers: Mapping[str, str] = NOTHING,
-    encode: Encode = form,
     given_up: threading.Event | None = None,
-    allow_insecure_loopback: bool = False,
 ) -> TokenAnswer:
     """Sign the user in on any device that has a browser, and return the tokens.
 
     Args:
-        server: The authorization server.
-        client_id: The client ID at that server.
-        scopes: The scopes to request.
+        profile: The profile, whose clock waits between polls.
+        client: Its client, which sends both requests.
         interaction: Shows the user the code, the page to enter it on, and a warning about phishing.
-        send: Does the I/O.
-        clock: Waits between polls.
-        extra: Additional fields of both requests, such as client authentication.
+        scopes: The scopes to request.
+        extra: Additional fields of both requests.
         headers: Additional headers of both requests.
-        encode: How request fields are encoded.
         given_up: Set by the caller to cancel the sign-in.
-        allow_insecure_loopback: Accept a verification URL on loopback without TLS, for tests.
 
     Raises:
         LoginRequired: There is no user to show the code to, the user declined, the code expired, or the caller
@@ -79,12 +72,13 @@ def device_sign_in(
         ConfigurationError: The server has no device authorization endpoint.
         TransientError: The sign-in could not be started.
     """
-    begin = device_request(server, client_id=client_id, scopes=scopes, extra=extra, headers=headers, encode=encode)
-    code = read_device(send(begin), clock.now().wall)
+    clock = profile.clock
+    begin = client.completed(partial(device_request, scopes=scopes), extra, headers)
+    code = read_device(client.send(begin), clock.now().wall)
     expiry = clock.elapsed() + min(code.expires_in, MAX_WAIT)
-    _show(code, interaction, allow_insecure_loopback=allow_insecure_loopback)
+    _show(code, interaction, allow_insecure_loopback=profile.allow_insecure_loopback)
     # Made anew for each poll: an assertion that authenticates the client is accepted once.
-    poll = partial(device_token_request, server, client_id=client_id, extra=extra, headers=headers, encode=encode)
+    poll = partial(device_token_request, device_code=code.device_code)
     interval = pause = code.interval
     while True:
         if clock.wait(given_up or threading.Event(), max(0.0, min(pause, expiry - clock.elapsed()))):
@@ -93,7 +87,7 @@ def device_sign_in(
             hint = "Start the sign-in again to get a new code"
             raise LoginRequired("the code was not entered before it expired", hint=hint, code="device-code-expired")
         try:
-            answer = _poll(poll(device_code=code.device_code), send, clock)
+            answer = _poll(client.completed(poll, extra, headers), client.send, clock)
         except (TransientError, OutcomeUnknown) as error:
             if isinstance(error, ProtocolError) and not isinstance(error, IntermediaryAnswer):
                 raise

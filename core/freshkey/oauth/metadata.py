@@ -19,9 +19,10 @@ from attrs import define, field
 from freshkey._http.json_object import read_object
 from freshkey._http.messages import retry_after
 from freshkey._http.url import checked_url
-from freshkey.clock import SYSTEM, Clock
+from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
-from freshkey.model.exchange import Request, Response, Send
+from freshkey.model.exchange import HostLimited, Request, Response
+from freshkey.model.profile import Profile
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.error_response import TRANSIENT_STATUSES
 from freshkey.oauth.protocol import Server
@@ -47,14 +48,12 @@ _FAILURES_TO_STOP: Final = 2
 
 
 def discover(
+    profile: Profile,
     issuer: str,
-    send: Send,
     *,
     hosts: Collection[str] = (),
     look_for: Collection[str] = ("revocation_endpoint",),
     token_endpoint: str | None = None,
-    clock: Clock = SYSTEM,
-    allow_insecure_loopback: bool = False,
 ) -> Server:
     """Fetch the metadata of an authorization server.
 
@@ -64,16 +63,16 @@ def discover(
     issuer, or where the server fails, is skipped. Nothing is cached: store the result with the credential, so that a
     changed token endpoint is noticed.
 
+    If `Description.binding` names this issuer, `Profile.send` calls the endpoints' hosts from then on.
+
     Args:
+        profile: The profile, with which the documents are fetched; `Description.hosts` must have the issuer's host.
         issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
-        send: Does the I/O.
         hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
         look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``,
             ``userinfo_endpoint``. Others are returned if they are in a document that is read anyway.
         token_endpoint: The one that is known from before. Where a location fails, others are trusted only if they name
             this one.
-        clock: Used to read ``Retry-After`` dates.
-        allow_insecure_loopback: Accept an issuer on loopback without TLS, for tests.
 
     Raises:
         ConfigurationError: `issuer` is not an https URL without query and fragment.
@@ -81,20 +80,31 @@ def discover(
             another host. Only the authorization endpoint may be missing: servers without users have none.
         TransientError: The server is temporarily unavailable or cannot be reached, so that metadata are incomplete.
     """
-    checked_url(issuer, allow_insecure_loopback=allow_insecure_loopback)
+    insecure = profile.allow_insecure_loopback
+    checked_url(issuer, allow_insecure_loopback=insecure)
     if "?" in issuer:
         raise ConfigurationError(
             "an issuer must not have a query", hint="Copy it exactly from the provider's docs", code="invalid-issuer"
         )
-    usable = functools.partial(
-        _usable, issuer=issuer, hosts={host.lower() for host in hosts}, insecure_loopback=allow_insecure_loopback
-    )
+    allowed = {host.lower() for host in hosts}
+    usable = functools.partial(_usable, issuer=issuer, hosts=allowed, insecure_loopback=insecure)
     search = _Search(issuer=issuer, usable=usable)
+    _read_places(search, profile, look_for, token_endpoint)
+    server = search.server()
+    if isinstance(profile.send, HostLimited):
+        called = (server.token_endpoint, *(getattr(server, name) for name in _OPTIONAL))
+        profile.send.admit(issuer, filter(None, called))
+    return server
+
+
+def _read_places(search: _Search, profile: Profile, look_for: Collection[str], token_endpoint: str | None) -> None:
+    """Read one location after the other, until everything needed is known."""
+    issuer, clock = search.issuer, profile.clock
     failure, failures = None, 0
     for address in _places(issuer):
         response = None
         try:
-            response = send(Request(method="GET", url=address, headers=_HEADERS))
+            response = profile.send(Request(method="GET", url=address, headers=_HEADERS))
             search.read(_facts(response, address, clock))
         except ProtocolError as flaw:
             search.skip(flaw)
@@ -110,7 +120,6 @@ def discover(
             break
     if failure is not None and not search.agrees(token_endpoint):
         raise failure
-    return search.server()
 
 
 @define(kw_only=True)

@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
-from freshkey.clock import SYSTEM, Clock
+from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProtocolError
 from freshkey.model.interaction import Interaction, NonInteractive
+from freshkey.model.profile import Profile
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.callback import read_pasted
+from freshkey.oauth.client import OAuthClient
 from freshkey.oauth.loopback import LoopbackListener
 from freshkey.oauth.protocol import NOTHING, Grant, Pkce, Server, authorization_address, authorization_fields, new_state
 from freshkey.oauth.pushed import Push, PushedTarget
@@ -34,22 +36,18 @@ _PROMPT_TIMEOUT: Final = 2.0
 
 
 def authorize(
-    server: Server,
-    *,
-    client_id: str,
-    scopes: tuple[str, ...],
+    profile: Profile,
+    client: OAuthClient,
     interaction: Interaction,
+    *,
+    scopes: tuple[str, ...],
     redirect_path: str = "/callback",
     redirect_host: str = "127.0.0.1",
-    redirect_port: int | None = None,
     paste_redirect_uri: str | None = None,
     bare_code: bool = False,
     extra: Mapping[str, str] = NOTHING,
-    push: Push | None = None,
     timeout: float = TIMEOUT,
     random: Callable[[int], bytes] = secrets.token_bytes,
-    clock: Clock = SYSTEM,
-    allow_insecure_loopback: bool = False,
 ) -> Grant:
     """Sign the user in and return the authorization code (RFC 6749, section 4.1; RFC 8252).
 
@@ -59,44 +57,42 @@ def authorize(
     otherwise the full URL from the address bar. Both ways share one PKCE pair and one state, and the first valid
     response wins.
 
+    If the server has an endpoint for it, the client sends the request there first (RFC 9126); if that fails, the
+    sign-in goes on without it, unless the server accepts nothing else.
+
     Args:
-        server: The authorization server.
-        client_id: The client ID at that server.
-        scopes: The scopes to request.
+        profile: The profile, whose clock measures `timeout`, and whose `Profile.redirect_port` is that of the redirect.
+        client: Its client, at the server that the user signs in to.
         interaction: How to reach the user.
+        scopes: The scopes to request.
         redirect_path: Path of the loopback redirect URI, as registered with the provider.
         redirect_host: Its host; see `LoopbackListener`.
-        redirect_port: Its port; pass `Profile.redirect_port`. None for any free port.
         paste_redirect_uri: A page of the provider that displays the code, as registered.
         bare_code: Whether that page displays the code without its state.
         extra: Additional parameters of the authorization request; never a secret.
-        push: Sends the request to the server first, if that has an endpoint for it (RFC 9126): `OAuthClient.push`. If
-            it fails, the sign-in goes on without it, unless the server accepts nothing else.
         timeout: Seconds until the attempt is aborted.
         random: Returns the given number of random bytes.
-        clock: Measures `timeout`.
-        allow_insecure_loopback: Accept an authorization endpoint on loopback without TLS, for tests.
 
     Raises:
         LoginRequired: There is no user to ask, the user declined, the attempt timed out, or its local address was
             opened by two parties of which one may be someone else.
         ProviderRefused: The server rejected the request.
         ConfigurationError: There is no authorization endpoint, or it is not safe to open in a browser.
-        TransientError: No loopback port could be bound, or not `redirect_port`.
+        TransientError: No loopback port could be bound, or not `Profile.redirect_port`.
     """
-    state = new_state(random)
+    state, server, clock = new_state(random), client.server, profile.clock
     pkce = Pkce.create(random)
-    listen = functools.partial(LoopbackListener, path=redirect_path, host=redirect_host, port=redirect_port)
+    listen = functools.partial(LoopbackListener, path=redirect_path, host=redirect_host, port=profile.redirect_port)
     with listen(state=state, server=server, notice=interaction.notice) as listener:
         fields = functools.partial(
-            authorization_fields, client_id=client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
+            authorization_fields, client_id=client.client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
         )
         targets = _Targets(
             server=server,
-            push=push if server.pushed_authorization_request_endpoint else None,
+            push=client.push if server.pushed_authorization_request_endpoint else None,
             interaction=interaction,
             clock=clock,
-            check=functools.partial(safe_url, allow_insecure_loopback=allow_insecure_loopback),
+            check=functools.partial(safe_url, allow_insecure_loopback=profile.allow_insecure_loopback),
             fields=fields,
         )
         proof = functools.partial(_Attempt, server=server, pkce=pkce, state=state, bare_code=bare_code)

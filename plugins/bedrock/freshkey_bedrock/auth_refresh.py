@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile, Validity, is_attended
+from freshkey.plugin import Detected, Interaction, Profile, Validity, is_attended
 from freshkey_bedrock import command_environ, versions
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
@@ -21,9 +21,7 @@ def detect(profile: Profile) -> Detected | None:
     return Detected(kind="AWS credentials", origin=origin, version=versions.of_command(command))
 
 
-def with_auth_refresh(
-    profile: Profile, interaction: Interaction, take: Callable[[], AwsCredential], *, clock: Clock = SYSTEM
-) -> AwsCredential:
+def with_auth_refresh(profile: Profile, interaction: Interaction, take: Callable[[], AwsCredential]) -> AwsCredential:
     """Return what `take` finds; if it finds nothing usable, run the profile's ``auth_refresh`` command and retry.
 
     The command runs only if a caller is waiting: a background renewal must not open a browser. Temporary credentials
@@ -34,7 +32,6 @@ def with_auth_refresh(
         interaction: The waiting caller; receives what the command prints.
         take: Rereads the shared AWS files and returns the credentials, or raises `LoginRequired` if there are none or
             they have expired.
-        clock: Used to determine when the command last ran.
 
     Raises:
         LoginRequired: No credentials were found, and the command is not configured, did not help, failed, or ran less
@@ -52,7 +49,7 @@ def with_auth_refresh(
             return found
     from freshkey.plugin import run_login_command
 
-    run_login_command(command, profile, interaction, clock=clock, environ=command_environ.for_sign_in(profile))
+    run_login_command(command, profile, interaction, clock=profile.clock, environ=command_environ.for_sign_in(profile))
     return take()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
+from freshkey.plugin import Detected, Interaction, Profile
 from freshkey_bedrock import auth_refresh, versions
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
@@ -57,7 +57,7 @@ def detect_in(name: str) -> Detected | None:
     return None
 
 
-def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, interaction: Interaction) -> AwsCredential:
     """Return what botocore finds for that AWS profile only, running ``auth_refresh`` first if needed and configured.
 
     Raises the errors of `freshkey_bedrock.botocore_credentials.take`.
@@ -65,6 +65,6 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -
     from freshkey_bedrock import botocore_credentials
 
     def found() -> AwsCredential:
-        return botocore_credentials.take(profile, explicit=True, clock=clock)
+        return botocore_credentials.take(profile, explicit=True)
 
-    return auth_refresh.with_auth_refresh(profile, interaction, found, clock=clock)
+    return auth_refresh.with_auth_refresh(profile, interaction, found)

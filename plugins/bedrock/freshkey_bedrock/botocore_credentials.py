@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, found_here
-from freshkey.plugin import Clock, Profile, Secret, shell_quoted
+from freshkey.plugin import Profile, Secret, shell_quoted
 from freshkey_bedrock.aws_keys import RENEW, AwsKeys
 from freshkey_bedrock.deadline import call_with_deadline
 from freshkey_bedrock.formats import AwsCredential
@@ -43,14 +43,13 @@ class Chain:
     region: str
 
 
-def take(profile: Profile, *, explicit: bool, preferred: str | None = None, clock: Clock) -> AwsCredential:
+def take(profile: Profile, *, explicit: bool, preferred: str | None = None) -> AwsCredential:
     """Return the AWS credentials that botocore currently finds.
 
     Args:
         profile: The profile.
         explicit: Use only the AWS profile named in the settings, and ignore the environment.
         preferred: The AWS profile to use after the environment, if not the one that ``AWS_PROFILE`` names.
-        clock: Provides the time at which they were found.
 
     Raises:
         LoginRequired: There are none, or they have expired and the user must sign in with the AWS CLI.
@@ -64,16 +63,16 @@ def take(profile: Profile, *, explicit: bool, preferred: str | None = None, cloc
     region = needed_region(profile)
     named = settings.aws_profile if explicit else None
     chain = Chain(named=named, preferred=preferred, region=region)
-    ends, now = time.monotonic() + settings.deadline, clock.now().wall
+    ends, now = time.monotonic() + settings.deadline, profile.clock.now().wall
     name = named or preferred
     found = ask_botocore(profile, name or ambient_profile_name(), lambda: _find(profile, chain, ends, now))
     if found is None:
         raise _none_found(profile, name)
     keys, method = found
-    return credential(profile, keys, method, region, clock)
+    return credential(profile, keys, method, region)
 
 
-def credential(profile: Profile, found: AwsKeys, method: str, region: str, clock: Clock) -> AwsCredential:
+def credential(profile: Profile, found: AwsKeys, method: str, region: str) -> AwsCredential:
     """Convert what botocore found to a credential.
 
     Args:
@@ -81,18 +80,17 @@ def credential(profile: Profile, found: AwsKeys, method: str, region: str, clock
         found: What botocore found.
         method: botocore's name for the place where it was found.
         region: Region to sign requests for.
-        clock: Provides the time at which it was found.
 
     Raises:
         LoginRequired: It has expired.
     """
-    obtained = clock.now()
+    obtained = profile.clock.now()
     if found.has_expired(obtained):
         message = f"the AWS credentials from {method or 'AWS'} expired at {found.expires_at:%Y-%m-%d %H:%M:%S %Z}"
         raise found_here(
             LoginRequired(message, profile=profile.name, hint=RENEW, code="bedrock-aws-credentials-expired")
         )
-    return found.credential(obtained, region, clock)
+    return found.credential(obtained, region, profile.clock)
 
 
 def ask_botocore(profile: Profile, name: str, question: Callable[[], Any]) -> Any:  # noqa: ANN401  botocore has no types

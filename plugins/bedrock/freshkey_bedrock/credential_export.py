@@ -7,7 +7,7 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import SYSTEM, Clock, Detected, Profile, Reporter, run_command
+from freshkey.plugin import Detected, Profile, Reporter, run_command
 from freshkey_bedrock import command_environ, versions
 from freshkey_bedrock.credential_process import read_credentials, refuse_expired
 from freshkey_bedrock.formats import AwsCredential
@@ -29,13 +29,12 @@ def detect(profile: Profile) -> Detected | None:
     return Detected(kind="AWS credentials", origin=f"command {command.name!r}", version=versions.of_command(command))
 
 
-def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, reporter: Reporter) -> AwsCredential:
     """Run the command and return the credentials that it printed.
 
     Args:
         profile: The profile.
         reporter: Receives a notice if the command is slow.
-        clock: Provides the time at which the command finished.
 
     Raises:
         LoginRequired: No command is configured, or it printed credentials that have expired.
@@ -57,6 +56,6 @@ def take(profile: Profile, reporter: Reporter, *, clock: Clock = SYSTEM) -> AwsC
         reporter=reporter,
     )
     program = f"the helper {command.name!r}"
-    keys, obtained = read_credentials(printed, program), clock.now()
+    keys, obtained = read_credentials(printed, program), profile.clock.now()
     refuse_expired(keys, program, obtained.wall)
-    return evolve(keys.credential(obtained, needed_region(profile), clock), lead=LEAD, source=ID)
+    return evolve(keys.credential(obtained, needed_region(profile), profile.clock), lead=LEAD, source=ID)

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
+from freshkey.plugin import Detected, Interaction, Profile
 from freshkey_bedrock import auth_refresh, aws_profile, versions
 from freshkey_bedrock.environment_keys import environment_end
 from freshkey_bedrock.formats import AwsCredential
@@ -111,24 +111,24 @@ def _of_machine(environ: Mapping[str, str]) -> Iterator[Detected]:
         yield Detected(kind="AWS instance role", origin="instance metadata")
 
 
-def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, interaction: Interaction) -> AwsCredential:
     """Return what botocore finds in its chain, running ``auth_refresh`` first if needed and configured.
 
     The setting `aws_profile` counts like ``AWS_PROFILE``. Raises the errors of
     `freshkey_bedrock.botocore_credentials.take`.
     """
-    return _take(profile, interaction, profile.settings_as(BedrockSettings).aws_profile, clock)
+    return _take(profile, interaction, profile.settings_as(BedrockSettings).aws_profile)
 
 
-def take_handed_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take_handed_in(profile: Profile, interaction: Interaction) -> AwsCredential:
     """Return what botocore finds in its chain, as `take` does, but without the setting `aws_profile`."""
-    return _take(profile, interaction, None, clock)
+    return _take(profile, interaction, None)
 
 
-def _take(profile: Profile, interaction: Interaction, preferred: str | None, clock: Clock) -> AwsCredential:
+def _take(profile: Profile, interaction: Interaction, preferred: str | None) -> AwsCredential:
     from freshkey_bedrock import botocore_credentials
 
     def found() -> AwsCredential:
-        return botocore_credentials.take(profile, explicit=False, preferred=preferred, clock=clock)
+        return botocore_credentials.take(profile, explicit=False, preferred=preferred)
 
-    return auth_refresh.with_auth_refresh(profile, interaction, found, clock=clock)
+    return auth_refresh.with_auth_refresh(profile, interaction, found)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
-from freshkey.plugin import SYSTEM, Clock, Credential, Profile, Reporter
+from freshkey.plugin import Credential, Profile, Reporter
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.setup import setup
 
 
-def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock: Clock = SYSTEM) -> Credential:
+def renew(profile: Profile, credential: Credential, reporter: Reporter) -> Credential:
     """Return a newer credential.
 
     Raises:
@@ -21,7 +21,7 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
         from freshkey_bedrock.sso.renewal import renew as renew_role
 
         reporter.progress("Getting new role credentials")
-        return renew_role(profile, credential, reporter, clock=clock)
+        return renew_role(profile, credential, reporter)
     option = " --api-key" if setup(profile) else ""
     raise LoginRequired(
         "this credential cannot be renewed: it has no refresh token",
@@ -31,7 +31,7 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter, *, clock
     )
 
 
-def revoke(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> None:
+def revoke(profile: Profile, credential: Credential) -> None:
     """End a sign-in with IAM Identity Center.
 
     Raises:
@@ -46,4 +46,4 @@ def revoke(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -
         )
     from freshkey_bedrock.sso.sign_out import revoke as end
 
-    end(profile, credential, clock=clock)
+    end(profile, credential)

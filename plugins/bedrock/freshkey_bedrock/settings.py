@@ -71,7 +71,6 @@ class SsoSettings:
             entered on any device).
         sso_oidc_url: URL that issues tokens; by default that of `sso_region`.
         sso_portal_url: URL that issues role credentials; by default that of `sso_region`.
-        allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
     sso_start_url: str | None = field(default=None, converter=_without_fragment)
@@ -81,7 +80,6 @@ class SsoSettings:
     sso_flow: Literal["browser", "device"] = "browser"
     sso_oidc_url: str | None = None
     sso_portal_url: str | None = None
-    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def check_sso(self) -> None:
         """Validate these settings.
@@ -91,7 +89,7 @@ class SsoSettings:
         """
         for name in _ADDRESSES:
             if (url := getattr(self, name)) is not None:
-                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
+                checked_url(url, allow_insecure_loopback=True, setting=name)
         if self.sso_region is not None:
             checked_region(self.sso_region, "sso_region")
         if self.sso_account_id is not None and not _ACCOUNT.fullmatch(self.sso_account_id):

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from attrs import evolve
 
-from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source
+from freshkey.plugin import Credential, Interaction, Profile, Source
 from freshkey_bedrock import aws_profile, credential_export, default_chain
 from freshkey_bedrock.api_key import mint
 from freshkey_bedrock.api_key import source as api_key
@@ -74,21 +74,21 @@ _SOURCES: Final = (
 SOURCES: Final = tuple(evolve(one, ignores=functools.partial(unused, source_id=one.id)) for one in _SOURCES)
 
 
-def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction) -> Credential:
     if source_id in _READS_AWS_FILES:
         ensure_own(profile)
     if source_id == api_key.BEARER_KEY:
-        return api_key.from_environment(profile, clock=clock)
+        return api_key.from_environment(profile)
     if source_id == SSO:
         from freshkey_bedrock.sso.sign_in import sign_in
 
-        return sign_in(profile, interaction, clock=clock)
-    return _TAKE[source_id](profile, interaction, clock=clock)
+        return sign_in(profile, interaction)
+    return _TAKE[source_id](profile, interaction)
 
 
 _READS_AWS_FILES: Final = frozenset(
@@ -98,7 +98,7 @@ _READS_AWS_FILES: Final = frozenset(
 
 
 class _Take(Protocol):
-    def __call__(self, profile: Profile, interaction: Interaction, /, *, clock: Clock) -> Credential: ...
+    def __call__(self, profile: Profile, interaction: Interaction, /) -> Credential: ...
 
 
 _TAKE: Final[dict[str, _Take]] = {

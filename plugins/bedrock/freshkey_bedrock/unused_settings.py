@@ -15,7 +15,7 @@ from freshkey_bedrock.region import VARIABLES
 from freshkey_bedrock.settings import BedrockSettings, SsoSettings
 
 
-_SSO: Final = frozenset(each.name for each in attrs.fields(SsoSettings)) - {"allow_insecure_loopback"}
+_SSO: Final = frozenset(each.name for each in attrs.fields(SsoSettings))
 _LOOKUP: Final = frozenset({"aws_profile", "auth_refresh", "deadline"})
 _EXPORT: Final = frozenset({"aws_profile", "credential_export", "credential_export_timeout", "deadline"})
 
@@ -29,9 +29,9 @@ USED: Final[Mapping[str, frozenset[str]]] = {
     "sso": _SSO | {"deadline"},
     "default-chain": _LOOKUP,
 }
-"""Settings that each source uses, besides `region` and settings for tests, which all of them use."""
+"""Settings that each source uses, besides `region`, which all of them use."""
 
-_EVERYWHERE: Final = frozenset({"region", "allow_insecure_loopback"})
+_EVERYWHERE: Final = frozenset({"region"})
 
 
 def unused(profile: Profile, source_id: str, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

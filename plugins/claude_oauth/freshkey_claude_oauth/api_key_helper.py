@@ -7,7 +7,7 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Clock, Credential, Detected, Profile, Reporter, read_helper_line, run_command
+from freshkey.plugin import Credential, Detected, Profile, Reporter, read_helper_line, run_command
 from freshkey_claude_oauth.env_token import Kind, credential
 from freshkey_claude_oauth.settings import ClaudeSettings, HelperOutput
 
@@ -31,7 +31,7 @@ def detect(profile: Profile) -> Detected | None:
     return Detected(kind=kind, origin=f"command {command.name!r}", version=command.version)
 
 
-def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential:
+def acquire(profile: Profile, reporter: Reporter) -> Credential:
     """Run the command and return what it printed.
 
     The rules are those of Claude Code's ``apiKeyHelper``: one line of printable ASCII, at most 16 KiB, and exit status
@@ -40,7 +40,6 @@ def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential
     Args:
         profile: The profile.
         reporter: Receives a notice if the command is slow.
-        clock: Provides the time at which the command finished.
 
     Raises:
         LoginRequired: No command is configured.
@@ -59,5 +58,5 @@ def acquire(profile: Profile, reporter: Reporter, *, clock: Clock) -> Credential
         )
     printed = run_command(command, timeout=settings.api_key_helper_timeout, reporter=reporter)
     secret = read_helper_line(printed, f"the helper {command.name!r}")
-    found = credential(_KINDS[settings.api_key_helper_gives], secret, profile, clock.now())
+    found = credential(_KINDS[settings.api_key_helper_gives], secret, profile, profile.clock.now())
     return evolve(found, recheck_after=settings.api_key_helper_ttl)

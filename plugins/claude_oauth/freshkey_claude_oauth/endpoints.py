@@ -8,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import checked_url
+from freshkey.plugin import Profile, checked_url
 from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings
 
@@ -70,3 +70,11 @@ def api_token_endpoint(base_url: str, *, what: str, insecure: bool = False) -> s
     else:
         flaw = "a URL that secrets are sent to must not have a query"
     raise ConfigurationError(f"{what}: {flaw}", hint="Use the form https://host", code="invalid-url")
+
+
+def at_endpoint(profile: Profile, endpoint: str) -> Profile:
+    """Return the profile with a `send` for an endpoint that `api_token_endpoint` checked, wherever it is.
+
+    It comes from a file of Anthropic's tools or from a variable, so the description does not have its host.
+    """
+    return profile.with_hosts([urlsplit(endpoint).hostname or ""])

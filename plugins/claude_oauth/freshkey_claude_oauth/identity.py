@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.plugin import Identity, Request, Response, Send, parse_json_object
+from freshkey.plugin import BoundSend, Identity, Request, Response, parse_json_object
 from freshkey_claude_oauth.formats import ClaudeToken
 
 
@@ -72,7 +72,7 @@ def profile_request(url: str, token: ClaudeToken) -> Request:
     return Request(method="GET", url=url, headers={"Accept": "application/json", **token.headers("GET", url)})
 
 
-def with_profile(token: ClaudeToken, url: str | None, send: Send) -> tuple[ClaudeToken, str | None]:
+def with_profile(token: ClaudeToken, url: str | None, send: BoundSend) -> tuple[ClaudeToken, str | None]:
     """Return the token with its identity completed by the profile endpoint, and what failed, if anything.
 
     A failure here costs neither the token nor what is already known.
@@ -80,7 +80,7 @@ def with_profile(token: ClaudeToken, url: str | None, send: Send) -> tuple[Claud
     if url is None:
         return token, None
     try:
-        response = send(profile_request(url, token))
+        response = send(profile_request(url, token), deadline=PROFILE_TIMEOUT)
         if response.status != HTTPStatus.OK:
             return token, f"the profile endpoint responded with status {response.status}"
         return evolve(token, identity=read_profile(response, token.identity)), None

@@ -10,7 +10,6 @@ from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.identity import PROFILE_TIMEOUT, profile_request, read_profile
 from freshkey_claude_oauth.settings import ClaudeSettings
-from freshkey_claude_oauth.transport import sender
 
 
 def inspect(profile: Profile, credential: Credential) -> Inspection:
@@ -33,7 +32,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     if url is None or not _same_issuer(settings, credential):
         return _uncheckable(credential, "there is no known profile endpoint for the server that issued it")
     try:
-        response = sender(settings, deadline=PROFILE_TIMEOUT)(profile_request(url, credential))
+        response = profile.send(profile_request(url, credential), deadline=PROFILE_TIMEOUT)
         return _judge(response, credential.identity)
     except (TransientError, OutcomeUnknown) as error:
         return _unreachable(credential.identity, error.message)

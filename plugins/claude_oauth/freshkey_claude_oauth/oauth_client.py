@@ -19,12 +19,11 @@ from freshkey.errors import (
     sign_in_command,
 )
 from freshkey.oauth import OAuthClient, Server, discover
-from freshkey.plugin import SYSTEM, Clock, OAuthToken, Profile, Send
+from freshkey.plugin import OAuthToken, Profile
 from freshkey_claude_oauth import endpoints
 from freshkey_claude_oauth import settings as defaults
 from freshkey_claude_oauth.settings import ClaudeSettings, sign_in_setup
 from freshkey_claude_oauth.stored_api_key import SOURCE
-from freshkey_claude_oauth.transport import sender
 
 
 REVOCATION: Final = "revocation_endpoint"
@@ -36,12 +35,11 @@ _OF_THE_SERVER: Final = frozenset({"metadata-issuer-mismatch", "invalid-metadata
 _ON_THE_WAY: Final = "Check whether the network asks you to log in, the proxy (HTTPS_PROXY), and the issuer"
 
 
-def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (), *, bound: str | None = None) -> Server:
+def server(profile: Profile, look_for: Collection[str] = (), *, bound: str | None = None) -> Server:
     """Return the authorization server, from its metadata if an issuer is set.
 
     Args:
-        settings: The profile's settings.
-        send: Does the I/O.
+        profile: The profile.
         look_for: The optional endpoints to look for in the issuer's metadata.
         bound: The token endpoint that a stored sign-in is bound to; the issuer's metadata could be read then.
 
@@ -49,6 +47,7 @@ def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (),
         TransientError: The metadata could not be fetched; no token was sent, so it is safe to try again.
         ProviderRefused: The metadata is unusable, or is another issuer's.
     """
+    settings = profile.settings_as(ClaudeSettings)
     if settings.issuer is None:
         return Server(
             authorization_endpoint=settings.authorize_url or defaults.AUTHORIZE_URL,
@@ -58,7 +57,7 @@ def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (),
         )
     configured = {REVOCATION: settings.revoke_url, DEVICE: settings.device_url}
     needed = [name for name in look_for if configured[name] is None]
-    found = _metadata(settings, settings.issuer, send, needed, bound=bound)
+    found = _metadata(profile, settings.issuer, needed, bound=bound)
     return evolve(
         found,
         authorization_endpoint=settings.authorize_url or found.authorization_endpoint,
@@ -72,19 +71,16 @@ def server(settings: ClaudeSettings, send: Send, look_for: Collection[str] = (),
     )
 
 
-def _metadata(
-    settings: ClaudeSettings, issuer: str, send: Send, look_for: Collection[str], *, bound: str | None
-) -> Server:
+def _metadata(profile: Profile, issuer: str, look_for: Collection[str], *, bound: str | None) -> Server:
     """Fetch the metadata; a lost response is harmless here, because no token was sent yet."""
-    host = urlsplit(issuer).hostname
+    host, settings = urlsplit(issuer).hostname, profile.settings_as(ClaudeSettings)
     try:
         return discover(
+            profile,
             issuer,
-            send,
             hosts=settings.hosts,
             look_for=look_for,
             token_endpoint=bound if settings.token_url is None else None,
-            allow_insecure_loopback=settings.allow_insecure_loopback,
         )
     except ProtocolError as error:
         failure: FreshkeyError = ProviderRefused(
@@ -98,9 +94,7 @@ def _metadata(
     raise failure
 
 
-def client(
-    profile: Profile, *, clock: Clock = SYSTEM, look_for: Collection[str] = (), bound: str | None = None
-) -> OAuthClient:
+def client(profile: Profile, *, look_for: Collection[str] = (), bound: str | None = None) -> OAuthClient:
     """Return the OAuth client of a profile; `look_for` and `bound` as in `server`.
 
     Raises:
@@ -115,14 +109,8 @@ def client(
             hint=f"{sign_in_setup(profile)}{_or_a_key(profile)}",
             code="client-id-missing",
         )
-    send = sender(settings)
-    return OAuthClient(
-        server=server(settings, send, look_for, bound=bound),
-        client_id=settings.client_id,
-        send=send,
-        encode=plugin.json_body if settings.encoding == "json" else plugin.form,
-        clock=clock,
-    )
+    encode = plugin.json_body if settings.encoding == "json" else plugin.form
+    return OAuthClient.of(profile, server(profile, look_for, bound=bound), settings.client_id, encode=encode)
 
 
 def for_renewals(client: OAuthClient, settings: ClaudeSettings) -> OAuthClient:
@@ -141,9 +129,7 @@ def _or_a_key(profile: Profile) -> str:
     return f". Or use an API key: set ANTHROPIC_API_KEY, or run: {sign_in_command(profile.name)} --api-key"
 
 
-def bound_client(
-    profile: Profile, credential: OAuthToken, *, clock: Clock = SYSTEM, look_for: Collection[str] = ()
-) -> OAuthClient:
+def bound_client(profile: Profile, credential: OAuthToken, *, look_for: Collection[str] = ()) -> OAuthClient:
     """Return the client for renewals, if it is the client that the credential was issued to; `look_for` as in `server`.
 
     A token is only ever sent to the server it came from, even if settings or metadata have changed.
@@ -153,7 +139,7 @@ def bound_client(
         ProviderRefused: client_id is not set.
         TransientError: The issuer's metadata could not be fetched.
     """
-    found = client(profile, clock=clock, look_for=look_for, bound=credential.token_endpoint)
+    found = client(profile, look_for=look_for, bound=credential.token_endpoint)
     here = {
         "issuer": found.server.issuer,
         "token endpoint": found.server.token_endpoint,

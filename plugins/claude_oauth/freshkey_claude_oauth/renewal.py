@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from freshkey.errors import LoginRequired, sign_in_command
-from freshkey.plugin import SYSTEM, Clock, Credential, Profile
+from freshkey.plugin import Credential, Profile
 from freshkey_claude_oauth import oauth_client
 from freshkey_claude_oauth.anthropic_cli import source as cli_source
 from freshkey_claude_oauth.formats import ClaudeProfileToken, ClaudeToken
-from freshkey_claude_oauth.settings import ClaudeSettings, sign_in_setup
+from freshkey_claude_oauth.settings import sign_in_setup
 from freshkey_claude_oauth.token_response import make_token
 
 
-def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) -> ClaudeToken:
+def renew(profile: Profile, credential: Credential) -> ClaudeToken:
     """Return a newer token; with a good refresh token but a useless access token, one that is stored and never served.
 
     The profile endpoint is not called: the new refresh token must be saved before anything else can fail.
@@ -19,7 +19,6 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
     Args:
         profile: The profile.
         credential: What to renew.
-        clock: Provides the time.
 
     Raises:
         TransientError: The server certainly did not process the request.
@@ -28,7 +27,7 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
         ProviderRefused: The server rejects the client.
     """
     if isinstance(credential, ClaudeProfileToken):
-        return cli_source.acquire(profile, credential.source, replacing=credential.access_token, clock=clock)
+        return cli_source.acquire(profile, credential.source, replacing=credential.access_token)
     if not isinstance(credential, ClaudeToken) or credential.refresh_token is None:
         raise LoginRequired(
             "this credential cannot be renewed: it has no refresh token",
@@ -36,16 +35,9 @@ def renew(profile: Profile, credential: Credential, *, clock: Clock = SYSTEM) ->
             hint=f"Replace the credential at its source, or run: {_sign_in(profile)}",
             code="not-renewable",
         )
-    client = oauth_client.bound_client(profile, credential, clock=clock)
+    client = oauth_client.bound_client(profile, credential)
     answer = client.refresh(credential.refresh_token)
-    return make_token(
-        answer,
-        client=client,
-        settings=profile.settings_as(ClaudeSettings),
-        clock=clock,
-        scopes=credential.scopes,
-        before=credential,
-    )
+    return make_token(answer, client=client, profile=profile, scopes=credential.scopes, before=credential)
 
 
 def _sign_in(profile: Profile) -> str:

@@ -108,7 +108,6 @@ class ClaudeSettings:
         workspace_id: Workspace of the federation rule.
         identity_token_file: Absolute path of the identity token.
         base_url: Where identity tokens are exchanged; ``ANTHROPIC_BASE_URL`` or `BASE_URL` by default.
-        allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
     client_id: str | None = None
@@ -143,12 +142,11 @@ class ClaudeSettings:
     workspace_id: str | None = None
     identity_token_file: Path | None = None
     base_url: str | None = field(default=None, metadata=_UNBOUND)
-    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:
             if (url := getattr(self, name)) is not None:
-                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
+                checked_url(url, allow_insecure_loopback=True, setting=name)
         for name, value in self.api_headers.items():
             if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)) or name in _RESERVED_HEADERS:
                 raise ConfigurationError(

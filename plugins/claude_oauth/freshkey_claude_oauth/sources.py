@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source, unused_settings
+from freshkey.plugin import Credential, Interaction, Profile, Source, unused_settings
 from freshkey_claude_oauth import api_key_helper, stored_api_key
 from freshkey_claude_oauth.anthropic_cli import source as cli_source
 from freshkey_claude_oauth.anthropic_cli.profiles import ACTIVE, NAMED
@@ -126,22 +126,22 @@ SOURCES: Final = tuple(
 )
 
 
-def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction) -> Credential:
     from freshkey_claude_oauth.signin import sign_in
 
     if source_id in _HANDED_IN:
-        return _HANDED_IN[source_id].acquire(profile, clock.now())
+        return _HANDED_IN[source_id].acquire(profile, profile.clock.now())
     if source_id == api_key_helper.SOURCE:
-        return api_key_helper.acquire(profile, interaction, clock=clock)
+        return api_key_helper.acquire(profile, interaction)
     if source_id == federation_source.SOURCE:
-        return federation_source.acquire(profile, clock=clock)
+        return federation_source.acquire(profile)
     if source_id in {NAMED, ACTIVE}:
-        return cli_source.acquire(profile, source_id, clock=clock)
+        return cli_source.acquire(profile, source_id)
     if source_id == stored_api_key.SOURCE:
-        return stored_api_key.acquire(profile, interaction, clock=clock)
-    return sign_in(profile, interaction, clock=clock)
+        return stored_api_key.acquire(profile, interaction)
+    return sign_in(profile, interaction)

@@ -6,14 +6,14 @@ import re
 from typing import Final
 
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
-from freshkey.plugin import MAX_LINE, Clock, Interaction, Profile, is_token, looks_like
+from freshkey.plugin import MAX_LINE, Interaction, Profile, is_token, looks_like
 from freshkey_claude_oauth.formats import ClaudeApiKey
 
 
 SOURCE: Final = "stored-api-key"
 
 
-def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> ClaudeApiKey:
+def acquire(profile: Profile, interaction: Interaction) -> ClaudeApiKey:
     """Prompt for the key, without echo.
 
     Raises:
@@ -37,7 +37,7 @@ def acquire(profile: Profile, interaction: Interaction, *, clock: Clock) -> Clau
             hint="Copy only the key, in one piece, without quotes, spaces or line breaks",
             code="claude-invalid-api-key",
         )
-    return ClaudeApiKey(obtained=clock.now(), key=entered)
+    return ClaudeApiKey(obtained=profile.clock.now(), key=entered)
 
 
 _OTHERS: Final = {

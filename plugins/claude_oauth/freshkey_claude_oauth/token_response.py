@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from freshkey.oauth import OAuthClient, TokenAnswer
-from freshkey.plugin import Clock, Identity
+from freshkey.plugin import Identity, Profile
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import from_token
 from freshkey_claude_oauth.settings import ClaudeSettings
@@ -19,8 +19,7 @@ def make_token(
     answer: TokenAnswer,
     *,
     client: OAuthClient,
-    settings: ClaudeSettings,
-    clock: Clock,
+    profile: Profile,
     scopes: tuple[str, ...],
     before: ClaudeToken | None = None,
 ) -> ClaudeToken:
@@ -29,12 +28,12 @@ def make_token(
     Args:
         answer: The response.
         client: The client that received it, to which the credential is bound.
-        settings: Provide the headers of API requests.
-        clock: Provides the time, if the response does not say when it was requested.
+        profile: Provides the headers of API requests, and the time if the response does not say when it was requested.
         scopes: What was requested or granted before, if the response lists no scopes (RFC 6749, section 5.1).
         before: What is renewed: its refresh token is kept if the response has none (RFC 6749, section 6), and so is
             what is known about the account. Its revocation endpoint is always kept.
     """
+    settings, clock = profile.settings_as(ClaudeSettings), profile.clock
     refresh_token, identity = (None, Identity()) if before is None else (before.refresh_token, before.identity)
     revocation = client.server.revocation_endpoint if before is None else before.revocation_endpoint
     unusable = answer.unusable()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NO_PROVIDER: Final = "No providers are installed. Install a provider package, such as freshkey-claude-oauth"
 
-TRAITS: Final = ("owned", "interactive")
+TRAITS: Final = ("owned", "interactive", "automatic")
 """Attributes of a source that `providers NAME` shows, each as a member and a word."""
 
 

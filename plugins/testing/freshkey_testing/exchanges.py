@@ -1,17 +1,17 @@
-"""HTTP exchanges that a test scripts, in place of `freshkey.plugin.Profile.send`: no socket, no thread, no waiting."""
+"""HTTP exchanges that a test scripts, in place of `freshkey.Profile.send`: no socket, no thread, no waiting."""
 
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from freshkey.errors import FreshkeyError, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.plugin import DEADLINE, BoundSend, Request, Response, checked_url
+from freshkey.plugin import BoundSend, Request, Response, checked_url
 
 
 Fault = Literal["before-sending", "after-sending", "after-processing"]
@@ -26,6 +26,9 @@ Reply = Callable[[Request], Response]
 
 _NOTHING: Final[Mapping[str, str]] = {}
 _NO_CONTENT: Final = b""
+
+_DEADLINE: Final = 30.0
+"""As that of the real one, in seconds."""
 
 
 class UnexpectedRequest(AssertionError):
@@ -131,12 +134,23 @@ class ScriptedExchanges:
             self._expected = before
 
     def bound_to(
-        self, hosts: Collection[str] | Callable[[], Collection[str]], *, allow_insecure_loopback: bool = False
+        self,
+        hosts: Collection[str] | Callable[[], Collection[str]],
+        *,
+        issuer: Callable[[], str | None] = lambda: None,
+        allow_insecure_loopback: bool = False,
     ) -> BoundSend:
-        """Return the same script for one profile: requests to other hosts are refused, as the real one does."""
-        return _Bound(self, hosts if callable(hosts) else lambda: hosts, allow_insecure_loopback)
+        """Return the same script for one profile: requests to other hosts are refused, as the real one does.
 
-    def __call__(self, request: Request, *, deadline: float = DEADLINE) -> Response:
+        Args:
+            hosts: Names of the hosts, or what returns them.
+            issuer: Returns the issuer that the profile is bound to, whose metadata may name more hosts.
+            allow_insecure_loopback: Also answer http to this machine.
+        """
+        named = hosts if callable(hosts) else lambda: hosts
+        return _Bound(self, named, issuer, allow_insecure_loopback)
+
+    def __call__(self, request: Request, *, deadline: float = _DEADLINE) -> Response:
         """Answer one request.
 
         Raises:
@@ -180,15 +194,27 @@ class _Bound:
 
     _script: ScriptedExchanges
     _hosts: Callable[[], Collection[str]]
+    _issuer: Callable[[], str | None]
     _allow_insecure_loopback: bool
+    _more: frozenset[str] = frozenset()
+    _named_by_issuer: set[str] = field(factory=set)
 
-    def __call__(self, request: Request, *, deadline: float = DEADLINE) -> Response:
+    def __call__(self, request: Request, *, deadline: float = _DEADLINE) -> Response:
         checked_url(request.url, allow_insecure_loopback=self._allow_insecure_loopback)
         host = urlsplit(request.url).hostname or ""
-        if host not in {name.lower() for name in self._hosts()}:
+        if host not in {name.lower() for name in (*self._hosts(), *self._more, *self._named_by_issuer)}:
             message = f"this provider is not allowed to call {host}"
             raise ProviderRefused(message, hint=f"Add {host} to Description.hosts", code="host-not-allowed")
         return self._script(request, deadline=deadline)
+
+    def with_hosts(self, hosts: Collection[str]) -> BoundSend:
+        """Return a copy that also answers for these hosts."""
+        return evolve(self, more=self._more | set(hosts))
+
+    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+        """Also answer for the hosts in the metadata of the issuer that the profile is bound to."""
+        if issuer == self._issuer():
+            self._named_by_issuer.update(urlsplit(url).hostname or "" for url in urls)
 
 
 def made_response(

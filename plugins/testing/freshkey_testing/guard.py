@@ -123,7 +123,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def _follow(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """Also watch the threads that a watched thread starts: `freshkey.plugin.send` runs on its own thread."""
+    """Also watch the threads that a watched thread starts: `Profile.send` runs on its own thread."""
 
     @functools.wraps(start)
     def watched_start(thread: threading.Thread) -> None:

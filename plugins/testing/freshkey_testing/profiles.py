@@ -35,7 +35,9 @@ def make_profile(
     if "send" in values:
         return profile
     send = script.bound_to(
-        lambda: hooks.describe(profile).hosts, allow_insecure_loopback=profile.allow_insecure_loopback
+        lambda: hooks.describe(profile).hosts,
+        issuer=lambda: hooks.describe(profile).binding.get("issuer"),
+        allow_insecure_loopback=profile.allow_insecure_loopback,
     )
     return evolve(profile, send=send)
 

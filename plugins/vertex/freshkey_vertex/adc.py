@@ -12,7 +12,6 @@ from attrs import frozen
 
 from freshkey.errors import LoginRequired
 from freshkey.plugin import (
-    Clock,
     Command,
     Detected,
     Interaction,
@@ -131,7 +130,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def acquire(profile: Profile, source_id: str, interaction: Interaction, *, clock: Clock) -> GoogleCredential:
+def acquire(profile: Profile, source_id: str, interaction: Interaction) -> GoogleCredential:
     """Return a new token for the credentials in a file; if they have expired, run ``auth_refresh`` once.
 
     Raises:
@@ -141,15 +140,15 @@ def acquire(profile: Profile, source_id: str, interaction: Interaction, *, clock
     """
     command = profile.settings_as(VertexSettings).auth_refresh
     try:
-        return _acquire(profile, source_id, clock)
+        return _acquire(profile, source_id)
     except (LoginRequired, Unloadable):
         if command is None or not is_attended(interaction):
             raise
-    run_login_command(command, profile, interaction, clock=clock)
-    return _acquire(profile, source_id, clock)
+    run_login_command(command, profile, interaction, clock=profile.clock)
+    return _acquire(profile, source_id)
 
 
-def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential:
+def _acquire(profile: Profile, source_id: str) -> GoogleCredential:
     from freshkey_vertex.fetch_token import fetch_token
     from freshkey_vertex.transport import build_transport
 
@@ -176,10 +175,8 @@ def _acquire(profile: Profile, source_id: str, clock: Clock) -> GoogleCredential
         project=file.info.get("project_id"),
         quota_project=file.info.get("quota_project_id"),
     )
-    transport = build_transport(
-        profile, clock=clock, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, sources=file.sources
-    )
-    return fetch_token(principal, transport, resolved, profile, clock=clock)
+    transport = build_transport(profile, hosts=file.hosts, plain_hosts=LINK_LOCAL_HOSTS, sources=file.sources)
+    return fetch_token(principal, transport, resolved, profile)
 
 
 def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFile, Principal]:
@@ -190,8 +187,7 @@ def _loaded(path: Path, profile: Profile, source_id: str) -> tuple[CredentialsFi
         ConfigurationError: It cannot be used, and is another one or cannot be read.
     """
     try:
-        insecure = profile.settings_as(VertexSettings).allow_insecure_loopback
-        file = read_file(path, allow_insecure_loopback=insecure)
+        file = read_file(path, allow_insecure_loopback=profile.allow_insecure_loopback)
         if uses_aws(file.info):
             aws_own.ensure_own(profile)
         return file, _principal(file, profile, source_id)

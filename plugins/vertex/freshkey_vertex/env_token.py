@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Clock, Detected, Identity, Moment, Profile, Secret, environment_secret
+from freshkey.plugin import Detected, Identity, Moment, Profile, Secret, environment_secret
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import with_project
 from freshkey_vertex.project import ResolvedProject, resolve_project
@@ -47,7 +47,7 @@ class EnvironmentVariable:
         origin = f"environment variable {self.name}"
         return Detected(kind="access token", origin=origin, last_four=secret.last_four(), version=secret.fingerprint())
 
-    def acquire(self, profile: Profile, *, clock: Clock) -> GoogleCredential:
+    def acquire(self, profile: Profile) -> GoogleCredential:
         """Return the credential.
 
         Raises:
@@ -60,7 +60,7 @@ class EnvironmentVariable:
             message = f"the environment variable {self.name} is not set"
             raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}", code="no-credential-found")
         resolved = resolve_project(profile, os.environ)
-        now = clock.now()
+        now = profile.clock.now()
         seen = _first_seen.setdefault(secret.fingerprint(), now)
         if not 0 <= now.elapsed - seen.elapsed < MAX_LIFETIME:
             message = f"the access token in {self.name} has been in use for an hour, its maximum lifetime"
@@ -71,10 +71,10 @@ class EnvironmentVariable:
                 code="vertex-access-token-expired",
             )
         if profile.settings_as(VertexSettings).impersonate:
-            return self._impersonated(secret, profile, resolved, clock)
+            return self._impersonated(secret, profile, resolved)
         return GoogleCredential(
             obtained=seen,
-            clock=clock,
+            clock=profile.clock,
             lifetime=MAX_LIFETIME,
             access_token=secret,
             kind="access token",
@@ -84,9 +84,7 @@ class EnvironmentVariable:
             identity=with_project(Identity(), resolved.project),
         )
 
-    def _impersonated(
-        self, secret: Secret, profile: Profile, resolved: ResolvedProject, clock: Clock
-    ) -> GoogleCredential:
+    def _impersonated(self, secret: Secret, profile: Profile, resolved: ResolvedProject) -> GoogleCredential:
         from freshkey_vertex.fetch_token import Principal, fetch_token
         from freshkey_vertex.google_auth import token_credentials
         from freshkey_vertex.transport import build_transport
@@ -98,7 +96,7 @@ class EnvironmentVariable:
             account=None,
             sign_in_hint=f"Set {self.name} to a new token",
         )
-        return fetch_token(principal, build_transport(profile, clock=clock), resolved, profile, clock=clock)
+        return fetch_token(principal, build_transport(profile), resolved, profile)
 
 
 GCLOUD_TOKEN: Final = EnvironmentVariable(id="gcloud-token", name="CLOUDSDK_AUTH_ACCESS_TOKEN")

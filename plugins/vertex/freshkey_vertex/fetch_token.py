@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve, field, frozen
 
 from freshkey.errors import FreshkeyError, ProtocolError
-from freshkey.plugin import Clock, Identity, Profile, Secret, is_token
+from freshkey.plugin import Identity, Profile, Secret, is_token
 from freshkey_vertex.errors import INPUT_ERRORS, Attempt, translate_failure
 from freshkey_vertex.formats import GoogleCredential, Kind
 from freshkey_vertex.identity import with_project
@@ -64,7 +64,7 @@ def with_impersonation(principal: Principal, profile: Profile) -> Principal:
 
 
 def fetch_token(
-    principal: Principal, transport: Transport, resolved: ResolvedProject, profile: Profile, *, clock: Clock
+    principal: Principal, transport: Transport, resolved: ResolvedProject, profile: Profile
 ) -> GoogleCredential:
     """Return a new token.
 
@@ -75,12 +75,12 @@ def fetch_token(
         ProviderRefused: The credentials were not accepted.
     """
     wanted = with_impersonation(principal, profile)
-    requested = clock.now()
+    requested = profile.clock.now()
     token = _token(wanted, transport)
     account = wanted.impersonated or wanted.account
     return GoogleCredential(
         obtained=requested,  # before the request, so that the lifetime is never too long
-        clock=clock,
+        clock=profile.clock,
         lifetime=_lifetime(wanted, transport),
         lead=wanted.lead,
         access_token=token,

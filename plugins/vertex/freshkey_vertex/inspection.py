@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from http import HTTPStatus
 from typing import Final
 
@@ -13,7 +12,6 @@ from freshkey_vertex import settings as defaults
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import from_claims
 from freshkey_vertex.settings import VertexSettings
-from freshkey_vertex.transport import allowed_hosts
 
 
 DEADLINE: Final = 10.0
@@ -39,16 +37,10 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
     if _is_for_another_server(settings):
         detail = "token_url is a custom endpoint, and tokeninfo_url is not set"
         return Inspection(validity=Validity.UNCHECKABLE, identity=known, detail=detail)
-    send = functools.partial(
-        plugin.send,
-        deadline=DEADLINE,
-        hosts=allowed_hosts(settings),
-        allow_insecure_loopback=settings.allow_insecure_loopback,
-    )
     # In the body: URLs end up in logs.
     request = plugin.form(settings.tokeninfo_url, {"access_token": credential.access_token.reveal()})
     try:
-        return _judged(send(request), known)
+        return _judged(profile.send(request, deadline=DEADLINE), known)
     except (TransientError, OutcomeUnknown) as error:
         return Inspection(validity=Validity.UNREACHABLE, identity=known, detail=error.message)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from freshkey.errors import ProviderRefused, TransientError, found_here
-from freshkey.plugin import Clock, Detected, Profile, Response, shown_url
+from freshkey.plugin import Detected, Profile, Response, shown_url
 from freshkey_vertex.credentials_file import UNIVERSE_DOMAIN
 from freshkey_vertex.errors import INPUT_ERRORS
 from freshkey_vertex.formats import GoogleCredential
@@ -47,7 +47,7 @@ def detect(profile: Profile) -> Detected | None:
     return Detected(kind="machine identity", origin=f"metadata server ({indication})") if indication else None
 
 
-def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
+def acquire(profile: Profile) -> GoogleCredential:
     """Return a new token of this machine's service account.
 
     Raises:
@@ -59,7 +59,7 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
 
     from freshkey_vertex.fetch_token import Principal, fetch_token
 
-    account, project = _account_and_project(profile, clock)
+    account, project = _account_and_project(profile)
     principal = Principal(
         # Without this, it would request the universe domain with its own transport, and wait for minutes.
         credentials=compute_engine.Credentials(
@@ -72,17 +72,17 @@ def acquire(profile: Profile, *, clock: Clock) -> GoogleCredential:
         lead=REFRESH_LEAD,
     )
     resolved = resolve_project(profile, os.environ, project=project)
-    return fetch_token(principal, _transport(profile, clock), resolved, profile, clock=clock)
+    return fetch_token(principal, _transport(profile), resolved, profile)
 
 
-def _account_and_project(profile: Profile, clock: Clock) -> tuple[str, str | None]:
+def _account_and_project(profile: Profile) -> tuple[str, str | None]:
     """Return the account and the project of this machine; without a server, each try takes a second at most."""
     from google.auth.compute_engine import _metadata
     from google.auth.exceptions import GoogleAuthError
 
     server = str(_metadata._GCE_METADATA_HOST)  # noqa: SLF001  the server that google-auth will use, as read at import
     known = server in _answered
-    transport = _transport(profile, clock, timeout=DEADLINE if known else METADATA_TIMEOUT)
+    transport = _transport(profile, timeout=DEADLINE if known else METADATA_TIMEOUT)
     info: Any = None
     project: Any = None
     try:
@@ -109,11 +109,11 @@ def _is_google(answer: Response | None) -> bool:
     return answer is not None and answer.headers.get("metadata-flavor") == "Google"
 
 
-def _transport(profile: Profile, clock: Clock, *, timeout: float = DEADLINE) -> Transport:
+def _transport(profile: Profile, *, timeout: float = DEADLINE) -> Transport:
     from google.auth.compute_engine import _metadata
 
     server = _host(str(_metadata._GCE_METADATA_HOST))  # noqa: SLF001  as above
-    return build_transport(profile, clock=clock, plain_hosts={*_DEFAULT_HOSTS, server}, plain_deadline=timeout)
+    return build_transport(profile, plain_hosts={*_DEFAULT_HOSTS, server}, plain_deadline=timeout)
 
 
 def _host(server: str) -> str:

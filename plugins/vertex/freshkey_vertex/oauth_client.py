@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-
-from freshkey import plugin
 from freshkey.errors import LoginRequired, ProviderRefused, sign_in_command
 from freshkey.oauth import OAuthClient, Server
-from freshkey.plugin import Clock, Profile
+from freshkey.plugin import Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.settings import VertexSettings, sign_in_setup
-from freshkey_vertex.transport import allowed_hosts
 
 
-def oauth_client(profile: Profile, clock: Clock) -> OAuthClient:
+def oauth_client(profile: Profile) -> OAuthClient:
     """Return the OAuth client of a profile.
 
     Raises:
@@ -27,14 +23,8 @@ def oauth_client(profile: Profile, clock: Clock) -> OAuthClient:
             hint=sign_in_setup(profile),
             code="client-id-missing",
         )
-    return OAuthClient(
-        server=Server(authorization_endpoint=settings.authorize_url, token_endpoint=settings.token_url),
-        client_id=settings.client_id,
-        send=functools.partial(
-            plugin.send, hosts=allowed_hosts(settings), allow_insecure_loopback=settings.allow_insecure_loopback
-        ),
-        clock=clock,
-    )
+    server = Server(authorization_endpoint=settings.authorize_url, token_endpoint=settings.token_url)
+    return OAuthClient.of(profile, server, settings.client_id)
 
 
 def client_authentication(settings: VertexSettings) -> dict[str, str]:
@@ -42,14 +32,14 @@ def client_authentication(settings: VertexSettings) -> dict[str, str]:
     return {"client_secret": settings.client_secret.reveal()} if settings.client_secret else {}
 
 
-def bound_client(profile: Profile, credential: GoogleCredential, clock: Clock) -> OAuthClient:
+def bound_client(profile: Profile, credential: GoogleCredential) -> OAuthClient:
     """Return the client, if the credential belongs to it.
 
     Raises:
         LoginRequired: The configured server or client is a different one.
         ProviderRefused: client_id is not set.
     """
-    client = oauth_client(profile, clock)
+    client = oauth_client(profile)
     if (client.server.token_endpoint, client.client_id) != (credential.token_endpoint, credential.client_id):
         raise LoginRequired(
             "the stored sign-in was issued for a different client ID or token endpoint",

@@ -74,7 +74,6 @@ class VertexSettings:
         revoke_url: Revocation endpoint.
         tokeninfo_url: Reports whom a token belongs to.
         iam_url: IAM Credentials API, for impersonation.
-        allow_insecure_loopback: Accept http on 127.0.0.1, ::1 and localhost; for tests.
     """
 
     project: str | None = field(default=None, metadata={"project": True})
@@ -97,12 +96,11 @@ class VertexSettings:
     revoke_url: str = REVOKE_URL
     tokeninfo_url: str = TOKENINFO_URL
     iam_url: str = IAM_URL
-    allow_insecure_loopback: bool = field(default=False, metadata={"bound": True})
 
     def __attrs_post_init__(self) -> None:
         for name in _ADDRESSES:
             if (url := getattr(self, name)) is not None:
-                checked_url(url, allow_insecure_loopback=self.allow_insecure_loopback, setting=name)
+                checked_url(url, allow_insecure_loopback=True, setting=name)
         for name in ("project", "quota_project"):
             if getattr(self, name) is not None:
                 checked_project(getattr(self, name), name)

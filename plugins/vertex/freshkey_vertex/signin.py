@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from freshkey.oauth import authorize
-from freshkey.plugin import SYSTEM, Clock, Interaction, Profile
+from freshkey.plugin import Interaction, Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.oauth_client import client_authentication, oauth_client
 from freshkey_vertex.project import resolve_project
@@ -16,7 +16,7 @@ from freshkey_vertex.settings import IDENTITY_SCOPES, VertexSettings
 from freshkey_vertex.token_response import make_credential
 
 
-def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> GoogleCredential:
+def sign_in(profile: Profile, interaction: Interaction) -> GoogleCredential:
     """Have the user sign in and return the credential.
 
     Raises:
@@ -27,22 +27,19 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         ConfigurationError: No project is configured.
     """
     settings = profile.settings_as(VertexSettings)
-    client = oauth_client(profile, clock)
+    client = oauth_client(profile)
     resolved = resolve_project(profile, os.environ)
     scopes = tuple(dict.fromkeys((*settings.scopes, *IDENTITY_SCOPES)))
     interaction.require_attended()
     grant = authorize(
-        client.server,
-        client_id=client.client_id,
+        profile,
+        client,
+        interaction,
         scopes=scopes,
-        interaction=interaction,
         redirect_host=settings.redirect_host,
-        redirect_port=profile.redirect_port,
         redirect_path=settings.redirect_path,
         # Without both, Google issues no refresh token to a user who has consented before.
         extra={"access_type": "offline", "prompt": "consent", **settings.authorize_parameters},
-        clock=clock,
-        allow_insecure_loopback=settings.allow_insecure_loopback,
     )
     answer = client.exchange(grant, extra=client_authentication(settings))
     flaw = answer.unusable()
@@ -52,4 +49,4 @@ def sign_in(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM
         interaction.notice(
             "Google issued no refresh token: you will need to sign in again when the access token expires"
         )
-    return make_credential(answer, client, profile, resolved, clock, scopes=scopes)
+    return make_credential(answer, client, profile, resolved, scopes=scopes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from freshkey import plugin
 from freshkey.errors import ProviderRefused
 from freshkey.oauth import read_refusal, read_revocation
-from freshkey.plugin import SYSTEM, Credential, Profile
+from freshkey.plugin import Credential, Profile
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.oauth_client import bound_client
 from freshkey_vertex.settings import VertexSettings
@@ -24,9 +24,9 @@ def revoke(profile: Profile, credential: Credential) -> None:
     """
     if not isinstance(credential, GoogleCredential):
         raise ProviderRefused("only a sign-in can be revoked", code="revocation-not-supported")
-    client = bound_client(profile, credential, SYSTEM)
+    client = bound_client(profile, credential)
     token = credential.refresh_token or credential.access_token
     settings = profile.settings_as(VertexSettings)
     response = client.send(plugin.form(settings.revoke_url, {"token": token.reveal()}))
     if read_refusal(response).code != "invalid_token":
-        read_revocation(response, SYSTEM.now().wall)
+        read_revocation(response, profile.clock.now().wall)

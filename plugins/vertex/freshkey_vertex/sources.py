@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.plugin import SYSTEM, Clock, Credential, Interaction, Profile, Source, unused_settings
+from freshkey.plugin import Credential, Interaction, Profile, Source, unused_settings
 from freshkey_vertex import adc, env_token, metadata
 from freshkey_vertex.settings import VertexSettings, sign_in_setup
 
@@ -81,18 +81,18 @@ SOURCES: Final = tuple(
 )
 
 
-def acquire(profile: Profile, source: Source, interaction: Interaction, *, clock: Clock = SYSTEM) -> Credential:
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Get a credential from one of `SOURCES`."""
-    return evolve(_acquire(profile, source.id, interaction, clock), source=source.id)
+    return evolve(_acquire(profile, source.id, interaction), source=source.id)
 
 
-def _acquire(profile: Profile, source_id: str, interaction: Interaction, clock: Clock) -> Credential:
+def _acquire(profile: Profile, source_id: str, interaction: Interaction) -> Credential:
     from freshkey_vertex.signin import sign_in
 
     if source_id in _HANDED_IN:
-        return _HANDED_IN[source_id].acquire(profile, clock=clock)
+        return _HANDED_IN[source_id].acquire(profile)
     if source_id == metadata.SOURCE:
-        return metadata.acquire(profile, clock=clock)
+        return metadata.acquire(profile)
     if source_id in {adc.PROFILE_FILE, adc.NAMED_FILE, adc.GCLOUD_FILE}:
-        return adc.acquire(profile, source_id, interaction, clock=clock)
-    return sign_in(profile, interaction, clock=clock)
+        return adc.acquire(profile, source_id, interaction)
+    return sign_in(profile, interaction)

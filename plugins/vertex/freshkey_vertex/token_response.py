@@ -8,7 +8,7 @@ from attrs import evolve
 
 from freshkey.errors import sign_in_command
 from freshkey.oauth import OAuthClient, TokenAnswer
-from freshkey.plugin import Clock, Identity, Profile, Secret
+from freshkey.plugin import Identity, Profile, Secret
 from freshkey_vertex.fetch_token import DEFAULT_LIFETIME, Principal, fetch_token
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.google_auth import token_credentials
@@ -26,7 +26,6 @@ def make_credential(
     client: OAuthClient,
     profile: Profile,
     resolved: ResolvedProject,
-    clock: Clock,
     *,
     scopes: tuple[str, ...],
     refresh_token: Secret | None = None,
@@ -43,8 +42,8 @@ def make_credential(
     other = profile.settings_as(VertexSettings).impersonate
     known = with_project(Identity() if other else identity, resolved.project)
     own = GoogleCredential(
-        obtained=answer.requested or clock.now(),
-        clock=clock,
+        obtained=answer.requested or profile.clock.now(),
+        clock=profile.clock,
         lifetime=lifetime if unusable is None else 0.0,
         renewable_for=answer.refresh_expires_in,
         unusable=unusable,
@@ -60,12 +59,10 @@ def make_credential(
         quota_project=resolved.quota_project,
         identity=from_id_token(answer.extra, known),
     )
-    return _acting_as_another(own, profile, resolved, clock) if other and unusable is None else own
+    return _acting_as_another(own, profile, resolved) if other and unusable is None else own
 
 
-def _acting_as_another(
-    own: GoogleCredential, profile: Profile, resolved: ResolvedProject, clock: Clock
-) -> GoogleCredential:
+def _acting_as_another(own: GoogleCredential, profile: Profile, resolved: ResolvedProject) -> GoogleCredential:
     """Return a token of the impersonated service account, together with the user's refresh token."""
     principal = Principal(
         credentials=token_credentials(own.access_token),
@@ -74,7 +71,7 @@ def _acting_as_another(
         account=own.identity.email,
         sign_in_hint=f"Run: {sign_in_command(profile.name)}",
     )
-    other = fetch_token(principal, build_transport(profile, clock=clock), resolved, profile, clock=clock)
+    other = fetch_token(principal, build_transport(profile), resolved, profile)
     return evolve(
         other,
         source=own.source,

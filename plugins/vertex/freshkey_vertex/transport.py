@@ -7,7 +7,6 @@ kept, because google-auth's errors contain it only as text.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -25,7 +24,7 @@ from freshkey.oauth import (
     seconds_behind,
     warn_of_skew,
 )
-from freshkey.plugin import Clock, Profile, Request, Response
+from freshkey.plugin import Profile, Request, Response
 from freshkey_vertex import metadata_http
 from freshkey_vertex.settings import VertexSettings
 
@@ -81,12 +80,10 @@ class Transport:
     respond or fails, it counts as starting.
 
     Args:
-        clock: Provides the time of each response.
-        hosts: The only hosts that may be called with https.
+        profile: Sends the requests, and provides the time of each response.
         plain_hosts: Metadata servers, the only hosts that may be called with http.
         plain_deadline: Timeout of requests to those, in seconds.
         sources: URLs of identity tokens; longer ones that begin so belong to them. They answer in any form.
-        allow_insecure_loopback: Also allow http to this machine, for tests.
 
     Attributes:
         last: The last response.
@@ -96,21 +93,16 @@ class Transport:
 
     def __init__(
         self,
+        profile: Profile,
         *,
-        clock: Clock,
-        hosts: Collection[str],
         plain_hosts: Collection[str] = (),
         plain_deadline: float = DEADLINE,
         sources: Collection[str] = (),
-        allow_insecure_loopback: bool = False,
     ) -> None:
-        self._clock = clock
+        self._profile = profile
         self._plain_hosts = frozenset(plain_hosts)
         self._plain_deadline = plain_deadline
         self._sources = tuple(sources)
-        self._send = functools.partial(
-            plugin.send, deadline=DEADLINE, hosts=hosts, allow_insecure_loopback=allow_insecure_loopback
-        )
         self.last: Response | None = None
         self.last_url = ""
         self.behind: float | None = None
@@ -141,7 +133,7 @@ class Transport:
         request = Request(method=method, url=url, headers=_fitting(headers or {}), body=content)
         self.last = response = self._exchange(request)
         self.last_url = url
-        now = self._clock.now().wall
+        now = self._profile.clock.now().wall
         host = urlsplit(url).hostname or ""
         warn_of_skew(response.headers, now, host)
         self.behind = seconds_behind(response.headers, now)
@@ -186,7 +178,7 @@ class Transport:
         if self._is_plain(request.url):
             return metadata_http.exchange(request, deadline=self._plain_deadline)
         try:
-            return self._send(request)
+            return self._profile.send(request, deadline=DEADLINE)
         except TransientError as error:
             error.starting = error.code == "connection-failed" and self._is_near(request.url)
             raise
@@ -201,7 +193,6 @@ def allowed_hosts(settings: VertexSettings) -> tuple[str, ...]:
 def build_transport(
     profile: Profile,
     *,
-    clock: Clock,
     hosts: Collection[str] = (),
     plain_hosts: Collection[str] = (),
     plain_deadline: float = DEADLINE,
@@ -211,20 +202,16 @@ def build_transport(
 
     Args:
         profile: The profile.
-        clock: Provides the time of each response.
         hosts: Hosts in a credentials file.
         plain_hosts: Metadata servers, which use http.
         plain_deadline: Timeout of requests to those, in seconds.
         sources: URLs of identity tokens, in a credentials file.
     """
-    settings = profile.settings_as(VertexSettings)
     return Transport(
-        clock=clock,
-        hosts={*hosts, *GOOGLE_HOSTS, urlsplit(settings.iam_url).hostname or ""},
+        profile.with_hosts(hosts),
         plain_hosts=plain_hosts,
         plain_deadline=plain_deadline,
         sources=sources,
-        allow_insecure_loopback=settings.allow_insecure_loopback,
     )
 
 

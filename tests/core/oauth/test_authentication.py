@@ -23,10 +23,12 @@ from freshkey.oauth import (
     PrivateKeyJwt,
     PublicClient,
     Server,
+    device_sign_in,
 )
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser
 from raises_code import raises_code
+from sending import scripted
 
 
 Answer = Callable[..., Response]
@@ -173,7 +175,8 @@ def test_every_request_is_authenticated(server: Server, answer: Answer, wire: Ca
     client.refresh(Secret("rt"))
     client.revoke(Secret("rt"))
     client.push({"client_id": "me", "response_type": "code"})
-    client.device_sign_in(scopes=("a",), interaction=ScriptedUser(device=lambda *_: None))
+    user = ScriptedUser(device=lambda *_: None)
+    device_sign_in(scripted(network, clock=client.clock), client, user, scopes=("a",))
 
     proofs = [
         fields_of(request).get("client_assertion", request.headers.get("Authorization", "") or request.body)

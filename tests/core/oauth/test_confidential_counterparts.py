@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from counterparts.oidc import OidcServer
 from counterparts.oidc import sign_in as visit
-from freshkey._http import client as http_client
 from freshkey.errors import ProviderRefused
 from freshkey.oauth import (
     ClientAuthentication,
@@ -30,11 +28,12 @@ from freshkey.oauth import (
 from freshkey.secret import Secret
 from freshkey_testing import ScriptedUser
 from raises_code import raises_code
+from sending import on_loopback
 
 
 pytestmark = pytest.mark.counterpart
 
-send = functools.partial(http_client.send, allow_insecure_loopback=True)
+PROFILE = on_loopback()
 KEY = ec.generate_private_key(ec.SECP256R1())
 PEM = Secret(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
 SECRET = Secret("s3cret +/%:~*&= that is longer than 32 characters")
@@ -65,12 +64,12 @@ def oidc() -> Iterator[OidcServer]:
 
 @pytest.fixture(scope="module")
 def server(oidc: OidcServer) -> Server:
-    return discover(oidc.issuer, send, allow_insecure_loopback=True)
+    return discover(PROFILE, oidc.issuer)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_client_gets_tokens_for_itself(server: Server, method: str) -> None:
-    client = OAuthClient(server=server, client_id=f"machine:{method}", send=send, authentication=METHODS[method])
+    client = OAuthClient.of(PROFILE, server, f"machine:{method}", authentication=METHODS[method])
 
     first, second = client.client_credentials(), client.client_credentials()
 
@@ -84,16 +83,14 @@ def test_a_client_that_is_another(server: Server, wrong: ClientAuthentication) -
     method = "client_secret_basic" if isinstance(wrong, ClientSecretBasic) else "private_key_jwt"
 
     with raises_code(ProviderRefused, "request-refused"):
-        OAuthClient(server=server, client_id=f"machine:{method}", send=send, authentication=wrong).client_credentials()
+        OAuthClient.of(PROFILE, server, f"machine:{method}", authentication=wrong).client_credentials()
 
 
 def test_who_signed_in(oidc: OidcServer, server: Server) -> None:
-    client, nonce = OAuthClient(server=server, client_id=oidc.client_id, send=send), new_state()
-    sign_in = functools.partial(authorize, server, client_id=oidc.client_id, allow_insecure_loopback=True)
+    client, nonce = OAuthClient.of(PROFILE, server, oidc.client_id), new_state()
+    extra = {"prompt": "consent", "nonce": nonce}
     with ScriptedUser(browser=visit) as user:
-        tokens = client.exchange(
-            sign_in(scopes=("openid", "email"), extra={"prompt": "consent", "nonce": nonce}, interaction=user)
-        )
+        tokens = client.exchange(authorize(PROFILE, client, user, scopes=("openid", "email"), extra=extra))
 
     identity = client.identity(tokens, nonce=nonce)
     asked = client.userinfo(tokens.access_token, known=identity)

@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from attrs import evolve
 
 from counterparts.browser import browser_script, chromium_page
 from counterparts.oidc import OidcServer, approve_device
 from counterparts.oidc import authorize as approve
 from counterparts.oidc import sign_in as visit
 from counterparts.requires import require
-from freshkey._http import client as http_client
 from freshkey.errors import (
     IntermediaryAnswer,
     LoginRequired,
@@ -41,13 +41,14 @@ from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser
 from promises import proves
 from raises_code import raises_code
+from sending import on_loopback
 
 
 pytestmark = pytest.mark.counterpart
 
 SCOPES = ("openid", "offline_access")
 
-send = functools.partial(http_client.send, allow_insecure_loopback=True)
+HERE = on_loopback()
 
 
 @pytest.fixture(scope="module")
@@ -58,27 +59,20 @@ def oidc() -> Iterator[OidcServer]:
 
 @pytest.fixture
 def server(oidc: OidcServer) -> Server:
-    return discover(oidc.issuer, send, allow_insecure_loopback=True)
+    return discover(HERE, oidc.issuer)
 
 
 @pytest.fixture
 def client(oidc: OidcServer, server: Server) -> OAuthClient:
-    return OAuthClient(server=server, client_id=oidc.client_id, send=send)
+    return OAuthClient(server=server, client_id=oidc.client_id, send=HERE.send)
 
 
 SignIn = Callable[..., Grant]
 
 
 @pytest.fixture
-def sign_in(oidc: OidcServer, server: Server) -> SignIn:
-    return functools.partial(
-        authorize,
-        server,
-        client_id=oidc.client_id,
-        scopes=SCOPES,
-        extra={"prompt": "consent"},
-        allow_insecure_loopback=True,
-    )
+def sign_in(client: OAuthClient) -> SignIn:
+    return functools.partial(authorize, HERE, client, scopes=SCOPES, extra={"prompt": "consent"})
 
 
 @pytest.fixture
@@ -108,7 +102,7 @@ def test_discovery(oidc: OidcServer, server: Server) -> None:  # FLO-11
 @pytest.mark.parametrize("other", ["/", "/tenant"])
 def test_discovery_of_a_wrong_issuer(oidc: OidcServer, other: str) -> None:
     with pytest.raises(ProtocolError) as caught:
-        discover(oidc.issuer + other, send, allow_insecure_loopback=True)
+        discover(HERE, oidc.issuer + other)
     assert caught.value.code in {"metadata-not-found", "metadata-issuer-mismatch"}
 
 
@@ -187,11 +181,7 @@ def test_another_servers_response_is_rejected(oidc: OidcServer, sign_in: SignIn)
         assert attacker.count("authorization.success") == 1
 
         with raises_code(LoginRequired, "sign-in-ended"):
-            OAuthClient(
-                server=discover(attacker.issuer, send, allow_insecure_loopback=True),
-                client_id=attacker.client_id,
-                send=send,
-            ).exchange(grant)
+            OAuthClient.of(HERE, discover(HERE, attacker.issuer), attacker.client_id).exchange(grant)
 
 
 # --- renewal -------------------------------------------------------------------------------------------------------
@@ -227,7 +217,7 @@ def test_a_scope_that_was_never_granted_is_refused(client: OAuthClient, token: T
 
 
 def test_an_unknown_client(oidc: OidcServer, server: Server, token: TokenAnswer) -> None:  # FAULT-31
-    stranger = OAuthClient(server=server, client_id="stranger", send=send)
+    stranger = OAuthClient(server=server, client_id="stranger", send=HERE.send)
 
     with raises_code(ProviderRefused, "request-refused") as caught:
         stranger.refresh(refresh_token(token))
@@ -236,19 +226,10 @@ def test_an_unknown_client(oidc: OidcServer, server: Server, token: TokenAnswer)
 
 def test_an_outage_differs_from_a_lost_response() -> None:  # FAULT-32, FAULT-34
     with OidcServer() as oidc:
-        server = discover(oidc.issuer, send, allow_insecure_loopback=True)
-        client = OAuthClient(server=server, client_id=oidc.client_id, send=send)
+        server = discover(HERE, oidc.issuer)
+        client = OAuthClient(server=server, client_id=oidc.client_id, send=HERE.send)
         with ScriptedUser(browser=visit) as user:
-            token = client.exchange(
-                authorize(
-                    server,
-                    client_id=oidc.client_id,
-                    scopes=SCOPES,
-                    extra={"prompt": "consent"},
-                    interaction=user,
-                    allow_insecure_loopback=True,
-                )
-            )
+            token = client.exchange(authorize(HERE, client, user, scopes=SCOPES, extra={"prompt": "consent"}))
 
         oidc.refuse(1, 503)
         with raises_code(TransientError, "server-unavailable") as unavailable:
@@ -300,15 +281,9 @@ def device_flow(oidc: OidcServer, server: Server) -> Callable[..., TokenAnswer]:
             clock.advance(pause)
 
         with ScriptedUser(device=device) as user:
-            return device_sign_in(
-                server,
-                client_id=oidc.client_id,
-                scopes=SCOPES,
-                interaction=user,
-                send=send,
-                clock=clock,
-                allow_insecure_loopback=True,
-            )
+            profile = evolve(HERE, clock=clock)
+            client = OAuthClient.of(profile, server, oidc.client_id)
+            return device_sign_in(profile, client, user, scopes=SCOPES)
 
     return run
 

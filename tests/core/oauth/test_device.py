@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import (
     FreshkeyError,
     LoginRequired,
@@ -16,13 +17,14 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
-from freshkey.model.exchange import Request, Response
-from freshkey.model.interaction import NonInteractive
-from freshkey.oauth import Server, TokenAnswer, device, device_sign_in
+from freshkey.model.exchange import Request, Response, Send
+from freshkey.model.interaction import Interaction, NonInteractive
+from freshkey.oauth import OAuthClient, Server, TokenAnswer, device, device_sign_in
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser
 from promises import proves
 from raises_code import raises_code
+from sending import scripted
 
 
 Answer = Callable[..., Response]
@@ -33,6 +35,20 @@ BEGIN: dict[str, Any] = {
     "verification_uri_complete": "https://id.example.com/device?user_code=WDJB-MJHT",
     "expires_in": 600,
 }
+
+
+def start(
+    server: Server,
+    send: Send,
+    user: Interaction,
+    *,
+    clock: Clock = SYSTEM,
+    scopes: tuple[str, ...] = (),
+    given_up: threading.Event | None = None,
+) -> TokenAnswer:
+    profile = scripted(send, clock=clock)
+    client = OAuthClient.of(profile, server, "me")
+    return device_sign_in(profile, client, user, scopes=scopes, given_up=given_up)
 
 
 class Attempt:
@@ -61,13 +77,12 @@ class Attempt:
     def _run(self) -> None:
         try:
             self.result.set_result(
-                device_sign_in(
+                start(
                     self._server,
-                    client_id="me",
-                    scopes=("a", "b"),
-                    interaction=self.user,
-                    send=self._send,
+                    self._send,
+                    self.user,
                     clock=self.clock,
+                    scopes=("a", "b"),
                     given_up=self.given_up,
                 )
             )
@@ -278,17 +293,11 @@ def test_without_a_user_the_error_names_the_login_command(
     network = wire(answer(BEGIN))
 
     with pytest.raises(LoginRequired) as caught:
-        device_sign_in(server, client_id="me", scopes=(), interaction=NonInteractive("work"), send=network)
+        start(server, network, NonInteractive("work"))
     assert "freshkey login work" in str(caught.value)
     assert len(network.sent) == 1
 
 
 def test_a_refused_device_request(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
     with raises_code(ProviderRefused, "request-refused"):
-        device_sign_in(
-            server,
-            client_id="me",
-            scopes=(),
-            interaction=ScriptedUser(),
-            send=wire(answer({"error": "invalid_client"}, 401)),
-        )
+        start(server, wire(answer({"error": "invalid_client"}, 401)), ScriptedUser())

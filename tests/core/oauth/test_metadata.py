@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
-from freshkey.model.exchange import Response
-from freshkey.oauth import Server, discover
+from freshkey.model.exchange import Response, Send
+from freshkey.oauth import Server, metadata
 from promises import proves
 from raises_code import raises_code
+from sending import scripted
 
 
 Answer = Callable[..., Response]
@@ -26,6 +27,11 @@ FACTS: dict[str, Any] = {
     "authorization_response_iss_parameter_supported": True,
     "code_challenge_methods_supported": ["plain"],
 }
+
+
+def discover(issuer: str, send: Send, *, allow_insecure_loopback: bool = False, **options: Any) -> Server:
+    profile = scripted(send, allow_insecure_loopback=allow_insecure_loopback)
+    return metadata.discover(profile, issuer, **options)
 
 
 def test_a_complete_document(answer: Answer, wire: Callable[..., Any]) -> None:  # FLO-11

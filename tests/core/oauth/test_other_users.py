@@ -15,12 +15,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from freshkey.oauth import Grant, Server, authorize, open_browser, pages
+from freshkey.oauth import Grant, OAuthClient, Server, authorize, open_browser, pages
 from freshkey.secret import Secret
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import visit
 from promises import proves
 from second_user import SecondUser
+from sending import on_loopback
 from waiting import until
 
 
@@ -152,15 +153,9 @@ class Victim:
         urls = self._server.urls
         server = Server(authorization_endpoint=urls.authorize, token_endpoint=urls.token, issuer=urls.issuer)
         try:
-            grant = authorize(
-                server,
-                client_id=self._server.client_id,
-                scopes=(),
-                interaction=self.user,
-                allow_insecure_loopback=True,
-                timeout=60,
-                **self._options,  # type: ignore[arg-type]
-            )
+            profile = on_loopback()
+            client = OAuthClient.of(profile, server, self._server.client_id)
+            grant = authorize(profile, client, self.user, scopes=(), timeout=60, **self._options)  # type: ignore[arg-type]
         except BaseException as error:  # noqa: BLE001  looked at by the test
             self.grants.append(error)
         else:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from freshkey import plugin
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, ProviderRefused, TransientError
 from freshkey.model.exchange import Response
 from freshkey.oauth import Grant, OAuthClient, PushedRequest, Server, authorize, discover
@@ -16,10 +14,11 @@ from freshkey.oauth.pushed import PushedTarget, pushed_request, read_pushed
 from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey_testing.browser import copy_address, copy_code, follow
 from raises_code import raises_code
+from sending import on_loopback, scripted
 
 
 Answer = Callable[..., Response]
-Send = functools.partial(plugin.send, allow_insecure_loopback=True)
+HERE = on_loopback()
 
 
 @pytest.fixture(params=["offered", "required"])
@@ -29,21 +28,11 @@ def at(request: pytest.FixtureRequest) -> Iterator[AuthorizationServer]:
 
 
 def client_of(server: AuthorizationServer) -> OAuthClient:
-    found = discover(server.urls.issuer, Send, allow_insecure_loopback=True)
-    return OAuthClient(server=found, client_id=server.client_id, send=Send)
+    return OAuthClient.of(HERE, discover(HERE, server.urls.issuer), server.client_id)
 
 
 def sign_in(client: OAuthClient, user: ScriptedUser, **options: object) -> Grant:
-    return authorize(
-        client.server,
-        client_id=client.client_id,
-        scopes=("a",),
-        interaction=user,
-        push=client.push,
-        allow_insecure_loopback=True,
-        timeout=30,
-        **options,  # type: ignore[arg-type]
-    )
+    return authorize(HERE, client, user, scopes=("a",), timeout=30, **options)  # type: ignore[arg-type]
 
 
 def test_the_browser_carries_only_a_reference(at: AuthorizationServer) -> None:
@@ -109,7 +98,7 @@ def test_an_unsafe_endpoint_in_metadata_is_refused(answer: Answer, endpoint: obj
         "pushed_authorization_request_endpoint": endpoint,
     }
     with raises_code(ProtocolError, "invalid-metadata"):
-        discover(issuer, lambda _: answer(facts), look_for=())
+        discover(scripted(lambda _: answer(facts)), issuer, look_for=())
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from attrs import evolve
 
+import example_provider
 from free_port import free_port
 from freshkey._http.peer import Peer
+from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, LoginRequired, ProviderRefused, TransientError
-from freshkey.model.interaction import NonInteractive
-from freshkey.oauth import Grant, Pkce, Server, authorize, loopback, signin
+from freshkey.model.interaction import Interaction, NonInteractive
+from freshkey.oauth import Grant, OAuthClient, Pkce, Server, authorize, loopback, signin
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock, ScriptedUser, UnexpectedQuestion
 from promises import proves
@@ -71,7 +74,20 @@ def known_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def sign_in(server: Server) -> SignIn:
-    return functools.partial(authorize, server, client_id="me", scopes=("a", "b"))
+    return functools.partial(at, server, scopes=("a", "b"))
+
+
+def at(
+    server: Server,
+    *,
+    interaction: Interaction,
+    scopes: tuple[str, ...] = (),
+    clock: Clock = SYSTEM,
+    redirect_port: int | None = None,
+    **options: Any,
+) -> Grant:
+    profile = example_provider.profile(clock=clock, redirect_port=redirect_port)
+    return authorize(profile, OAuthClient.of(profile, server, "me"), interaction, scopes=scopes, **options)
 
 
 @pytest.fixture
@@ -132,7 +148,7 @@ def test_an_error_without_iss_ends_the_sign_in_although_the_server_promises_iss(
         ScriptedUser(browser=decline) as user,
         raises_code(LoginRequired, "sign-in-not-completed"),
     ):
-        authorize(evolve(server, iss_required=True), client_id="me", scopes=(), interaction=user, timeout=60)
+        at(evolve(server, iss_required=True), interaction=user, timeout=60)
 
 
 def test_an_error_without_state_does_not_end_the_sign_in_and_the_user_is_told(sign_in: SignIn) -> None:
@@ -203,7 +219,7 @@ def test_a_missing_iss_is_rejected_if_the_server_requires_it(server: Server) -> 
         assert visit(address(url, code="from-browser", iss="https://id.example.com")) == 200
 
     with ScriptedUser(browser=browser) as user:
-        grant = authorize(evolve(server, iss_required=True), client_id="me", scopes=(), interaction=user)
+        grant = at(evolve(server, iss_required=True), interaction=user)
     assert grant.code == Secret("from-browser")
 
 
@@ -471,7 +487,7 @@ def test_an_unsafe_endpoint_is_never_opened(server: Server, endpoint: str) -> No
     user = ScriptedUser()
 
     with raises_code(ConfigurationError, "invalid-url"):
-        authorize(evolve(server, authorization_endpoint=endpoint), client_id="me", scopes=(), interaction=user)
+        at(evolve(server, authorization_endpoint=endpoint), interaction=user)
     assert user.opened == []
 
 
@@ -479,7 +495,7 @@ def test_a_server_without_an_authorization_endpoint(server: Server) -> None:
     user = ScriptedUser()
 
     with raises_code(ConfigurationError, "endpoint-missing") as caught:
-        authorize(evolve(server, authorization_endpoint=None), client_id="me", scopes=(), interaction=user)
+        at(evolve(server, authorization_endpoint=None), interaction=user)
     assert "no authorization endpoint" in str(caught.value)
     assert user.opened == []
 

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from aws_home import AwsHome
-from bedrock_at_our_time import AtOurTime
 from counterparts.moto import REGION, Moto
 from freshkey import Configuration, Keeper
+from freshkey.clock import SYSTEM, Clock
 from freshkey.model.interaction import Reporter
 from freshkey.model.profile import Profile
 from freshkey_bedrock.deadline import THREAD_NAME
+from freshkey_bedrock.description import description
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_testing import ManualClock
+from sending import sending
 from waiting import until
 
 
@@ -64,15 +66,17 @@ def moto(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> Moto:
 
 @pytest.fixture
 def make_profile(tmp_path: Path) -> MakeProfile:
-    def make(*, source: str | None = None, **settings: object) -> Profile:
+    def make(*, source: str | None = None, clock: Clock = SYSTEM, **settings: object) -> Profile:
         table = {"region": REGION} | settings
-        return Profile(
+        made = Profile(
             name="work",
             provider="bedrock",
             settings=BedrockSettings(**table),  # type: ignore[arg-type]  # the tests pass matching types
             state_dir=tmp_path,
             source=source,
+            clock=clock,
         )
+        return sending(made, description)
 
     return make
 
@@ -98,7 +102,6 @@ def make_keeper(tmp_path: Path, clock: ManualClock) -> Iterator[MakeKeeper]:
         keeper = Keeper(
             configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state"),
             clock=clock,
-            providers={"bedrock": AtOurTime(clock)},
             random=lambda: 0.0,
             reporter=reporter,
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from aws_home import AwsHome
 from freshkey import Keeper
@@ -116,7 +117,7 @@ def test_waiting_user_sees_each_line(profile: Profile, command: Command, clock: 
     )
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed") as caught:
-        default_chain.take(profile, NonInteractive("work", ear), clock=clock)
+        default_chain.take(evolve(profile, clock=clock), NonInteractive("work", ear))
     for fact in (repr(command.path.name), "status 3", "and wait"):
         assert fact in caught.value.message
     assert ear.lines == ["Open https://device.sso.example/ABCD", "and wait"]
@@ -126,7 +127,7 @@ def test_waiting_user_sees_each_line(profile: Profile, command: Command, clock: 
 
 def test_background_renewal_never_runs_the_command(profile: Profile, command: Command, clock: ManualClock) -> None:
     with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
-        default_chain.take(profile, NonInteractive("work", attended=False), clock=clock)
+        default_chain.take(evolve(profile, clock=clock), NonInteractive("work", attended=False))
     assert command.runs == 0
 
 
@@ -134,17 +135,17 @@ def test_command_runs_at_most_once_a_minute(profile: Profile, command: Command, 
     command.does("pass")
     for _ in range(3):
         with pytest.raises(LoginRequired):
-            default_chain.take(profile, NonInteractive("work"), clock=clock)
+            default_chain.take(evolve(profile, clock=clock), NonInteractive("work"))
     assert command.runs == 1
     clock.advance(61)
     command.brings("AKIALATER")
-    assert key(default_chain.take(profile, NonInteractive("work"), clock=clock)) == "AKIALATER"
+    assert key(default_chain.take(evolve(profile, clock=clock), NonInteractive("work"))) == "AKIALATER"
 
 
 def test_command_that_writes_no_credentials_raises(profile: Profile, command: Command, clock: ManualClock) -> None:
     command.does("pass")
     with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
-        default_chain.take(profile, NonInteractive("work"), clock=clock)
+        default_chain.take(evolve(profile, clock=clock), NonInteractive("work"))
 
 
 def test_command_runs_for_an_aws_profile_without_a_session(
@@ -158,7 +159,7 @@ def test_command_runs_for_an_aws_profile_without_a_session(
     command.does("print('AWS_PROFILE is', os.environ['AWS_PROFILE']); sys.exit(1)")
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed"):
-        aws_profile.take(team, NonInteractive("work", ear), clock=clock)
+        aws_profile.take(evolve(team, clock=clock), NonInteractive("work", ear))
     assert ear.lines == ["AWS_PROFILE is team"]
 
 
@@ -186,7 +187,7 @@ def test_temporary_credentials_without_an_expiration_are_checked_with_sts(
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{listener.port}")
     listener.start()
     try:
-        found = default_chain.take(profile, NonInteractive("work"), clock=clock)
+        found = default_chain.take(evolve(profile, clock=clock), NonInteractive("work"))
     finally:
         listener.stop()
     assert key(found) == key_id
@@ -201,7 +202,7 @@ def test_command_can_open_a_browser_but_gets_no_secret(
     command.does("for each in os.environ.items(): print(*each, sep='=')\nsys.exit(1)")
     ear = Ear()
     with raises_code(LoginRequired, "sign-in-command-failed"):
-        default_chain.take(profile, NonInteractive("work", ear), clock=clock)
+        default_chain.take(evolve(profile, clock=clock), NonInteractive("work", ear))
     assert "DISPLAY=:77" in ear.lines
     assert not any("canary" in line for line in ear.lines)
 
@@ -211,7 +212,7 @@ def test_command_does_not_run_for_an_unknown_aws_profile(
 ) -> None:
     absent = make_profile(aws_profile="absent", auth_refresh=Setting.of([str(command.path)]))
     with raises_code(ConfigurationError, "bedrock-unknown-aws-profile") as caught:
-        aws_profile.take(absent, NonInteractive("work"), clock=clock)
+        aws_profile.take(evolve(absent, clock=clock), NonInteractive("work"))
     assert "'absent'" in caught.value.message
     assert command.runs == 0
 

@@ -18,7 +18,6 @@ import pytest
 from aws_home import PROGRAM, AwsHome, Metadata
 from counterparts.moto import REGION, Moto
 from freshkey import Keeper
-from freshkey.clock import SYSTEM
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -614,7 +613,7 @@ def test_metadata_service_is_not_queried_if_disabled_in_the_environment(
         with raises_code(LoginRequired, "no-credential-found"):
             keeper.get("work")
         with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
-            botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
+            botocore_credentials.take(make_profile(), explicit=False)
         assert metadata.questions == []
 
 
@@ -654,7 +653,7 @@ def test_metadata_service_is_not_queried_on_hardware_of_another_vendor(
     asked: list[object] = []
     monkeypatch.setattr("botocore.utils.InstanceMetadataFetcher.retrieve_iam_role_credentials", asked.append)
     with raises_code(LoginRequired, "bedrock-no-aws-credentials"):
-        botocore_credentials.take(make_profile(), explicit=False, clock=SYSTEM)
+        botocore_credentials.take(make_profile(), explicit=False)
     assert asked == []
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from attrs import evolve
 
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired
@@ -44,7 +45,7 @@ def found(profile: Profile, clock: Clock, end: datetime | None) -> AwsCredential
     keys = AwsKeys(
         access_key_id="AKIA", secret_access_key=Secret("made up"), session_token=None, expires_at=end, account_id="1"
     )
-    return botocore_credentials.credential(profile, keys, "iam-role", "eu-west-1", clock)
+    return botocore_credentials.credential(evolve(profile, clock=clock), keys, "iam-role", "eu-west-1")
 
 
 def test_expired_credentials_raise(profile: Profile, clock: Clock) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from freshkey import Keeper
 from freshkey._commands.command import Command
@@ -272,7 +273,7 @@ def test_sign_in_with_the_tool_of_the_helper_ends_the_pause(
 
 def test_source_without_a_command_says_what_to_set(make_profile: Callable[..., Profile], clock: ManualClock) -> None:
     with raises_code(LoginRequired, "bedrock-no-aws-credentials") as caught:
-        take(make_profile(), LoggingReporter(), clock=clock)
+        take(make_profile(clock=clock), LoggingReporter())
     assert "credential_export" in str(caught.value.hint)
     assert "[profiles.work]" in str(caught.value.hint)
 
@@ -290,5 +291,5 @@ def test_changed_project_command_is_not_run(tmp_path: Path, helper: Helper, cloc
     settings = BedrockSettings(region="eu-west-1", credential_export=command)
     profile = Profile(name="work", provider="bedrock", settings=settings, state_dir=tmp_path)
     with pytest.raises(TrustNeeded):
-        take(profile, LoggingReporter(), clock=clock)
+        take(evolve(profile, clock=clock), LoggingReporter())
     assert helper.runs == 0

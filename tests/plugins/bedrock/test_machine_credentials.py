@@ -12,7 +12,6 @@ import pytest
 
 from aws_home import AwsHome
 from freshkey import Keeper
-from freshkey.clock import SYSTEM
 from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.profile import Profile
 from freshkey_bedrock import botocore_credentials
@@ -78,7 +77,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def failure(profile: Profile, *, explicit: bool = False) -> TransientError:
     with raises_code(TransientError, CODE) as caught:
-        botocore_credentials.take(profile, explicit=explicit, clock=SYSTEM)
+        botocore_credentials.take(profile, explicit=explicit)
     return caught.value
 
 
@@ -91,7 +90,7 @@ def test_place_that_does_not_work_yet_has_probably_not_started(
         failed = failure(profile)
         assert (failed.local, failed.starting) == (True, True)
         assert "responded with status 503" in failed.message
-        assert botocore_credentials.take(profile, explicit=False, clock=SYSTEM).access_key_id == "ASIAHERE"
+        assert botocore_credentials.take(profile, explicit=False).access_key_id == "ASIAHERE"
     absent = failure(profile)
     assert (absent.local, absent.starting) == (True, True)
     assert "cannot be reached" in absent.message
@@ -196,7 +195,7 @@ def test_clock_that_is_ahead_explains_new_keys_that_seem_to_have_ended(
     with Place(ahead=7200) as place:
         environment.setenv(variable, place.url)
         with raises_code(ProviderRefused, "bedrock-clock-skew") as caught:
-            botocore_credentials.take(profile, explicit=False, clock=SYSTEM)
+            botocore_credentials.take(profile, explicit=False)
     assert "this machine's clock is 120 min ahead of AWS's" in caught.value.message
 
 
@@ -204,7 +203,7 @@ def test_new_keys_that_have_ended_without_such_a_clock(profile: Profile, environ
     with Place((200, keys(-60)), forever=True) as place:
         environment.setenv(CONTAINER, place.url)
         with raises_code(LoginRequired, "bedrock-aws-credentials-expired"):
-            botocore_credentials.take(profile, explicit=False, clock=SYSTEM)
+            botocore_credentials.take(profile, explicit=False)
 
 
 @pytest.mark.parametrize("content", [(200, keys(-60)), (403, b""), (404, b"")])

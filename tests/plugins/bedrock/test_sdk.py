@@ -12,7 +12,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 import freshkey_bedrock
-from bedrock_at_our_time import AtOurTime
 from bedrock_runtime import MODEL, BedrockRuntime
 from freshkey import Configuration, Keeper
 from freshkey.errors import ConfigurationError, LoginRequired
@@ -44,7 +43,7 @@ def keeper(clock: ManualClock, runtime: BedrockRuntime, tmp_path: Path) -> Itera
         table = {"provider": "bedrock", "store": "memory", "region": "eu-west-1", **double.settings()}
         configuration = Configuration.of({"work": table}, state_dir=tmp_path / "state", default="work")
         with (
-            Keeper(configuration=configuration, clock=clock, providers={"bedrock": AtOurTime(clock)}) as keeper,
+            Keeper(configuration=configuration, clock=clock) as keeper,
             ScriptedUser(browser=follow) as user,
         ):
             keeper.login("work", interaction=user)

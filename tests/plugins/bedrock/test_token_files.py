@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, FreshkeyError
 from freshkey.model.profile import Profile
 from freshkey_bedrock import botocore_credentials
@@ -146,5 +145,5 @@ def test_botocore_reads_both_files_in_this_way(profile: Profile, monkeypatch: py
 
 def failure(profile: Profile) -> FreshkeyError:
     with raises_code(ConfigurationError, CODE) as caught:
-        botocore_credentials.take(profile, explicit=False, clock=SYSTEM)
+        botocore_credentials.take(profile, explicit=False)
     return caught.value

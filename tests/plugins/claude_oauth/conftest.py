@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from anthropic_home import AnthropicHome
-from freshkey.clock import Clock
+from freshkey.clock import SYSTEM, Clock
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey_claude_oauth.description import description
@@ -19,6 +20,7 @@ from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.signin import sign_in
 from freshkey_testing import AuthorizationServer, ManualClock, Policy, ScriptedUser
 from freshkey_testing.browser import follow
+from sending import sending
 
 
 MakeProfile = Callable[..., Profile]
@@ -43,13 +45,16 @@ def server() -> Iterator[AuthorizationServer]:
 
 @pytest.fixture
 def make_profile(tmp_path: Path) -> MakeProfile:
-    def make(**settings: object) -> Profile:
-        return Profile(
+    def make(*, allow_insecure_loopback: bool = False, clock: Clock = SYSTEM, **settings: object) -> Profile:
+        made = Profile(
             name="me",
             provider="claude_oauth",
             settings=ClaudeSettings(**settings),  # type: ignore[arg-type]  # tests pass what they mean
             state_dir=tmp_path,
+            allow_insecure_loopback=allow_insecure_loopback,
+            clock=clock,
         )
+        return sending(made, description)
 
     return make
 
@@ -74,7 +79,7 @@ def clock() -> ManualClock:
 def signed_in(profile: Profile, clock: Clock) -> SignIn:
     def run(at: Profile = profile) -> ClaudeToken:
         with ScriptedUser(browser=follow) as user:
-            return sign_in(at, user, clock=clock)
+            return sign_in(evolve(at, clock=clock), user)
 
     return run
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 import freshkey_claude_oauth as provider
 from freshkey import Configuration, Keeper
@@ -84,7 +85,7 @@ class AtOurTime:
 
     @hookimpl
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
-        return acquire(profile, source, interaction, clock=self.clock)
+        return acquire(evolve(profile, clock=self.clock), source, interaction)
 
     @hookimpl
     def refresh(self, profile: Profile, credential: Credential, reporter: Reporter) -> Credential:

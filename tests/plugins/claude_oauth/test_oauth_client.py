@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from freshkey._http import bound
 from freshkey.errors import ProviderRefused
 from freshkey.model.profile import Profile
 from freshkey.plugin import Request, Response, Secret
-from freshkey_claude_oauth import oauth_client
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.renewal import renew
 from freshkey_claude_oauth.signout import revoke
@@ -51,7 +51,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             "/tenant/revoke": {},
         }
     )
-    monkeypatch.setattr(oauth_client, "sender", lambda settings: network)
+    monkeypatch.setattr(bound, "send", lambda request, **_: network(request))
     return network
 
 
@@ -95,7 +95,7 @@ def test_renewal_does_not_look_for_a_revocation_endpoint(
 ) -> None:
     network.documents = {**network.documents, "/.well-known/oauth-authorization-server/tenant": BASE}
 
-    renew(make_profile(issuer=ISSUER, client_id="me"), token, clock=ManualClock())
+    renew(make_profile(issuer=ISSUER, client_id="me", clock=ManualClock()), token)
 
     assert network.paths == ["/.well-known/oauth-authorization-server/tenant", "/tenant/token"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from attrs import evolve
 
 import freshkey_claude_oauth as provider
 from counterparts.client import PlainClient
@@ -109,7 +110,7 @@ class HastyClock(SystemClock):
 def test_sign_in_on_another_device(oidc: OidcServer, make_profile: MakeProfile) -> None:
     chosen = profile_at(oidc, make_profile, flow="device")
     with ScriptedUser(device=lambda code, address, _: approve_device(address, code)) as user:
-        token = start_sign_in(chosen, user, clock=HastyClock())
+        token = start_sign_in(evolve(chosen, clock=HastyClock()), user)
     assert refresh(chosen, token).renewable
     assert oidc.count("grant.success", grant_type="urn:ietf:params:oauth:grant-type:device_code") == 1
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from attrs import evolve
 
 import freshkey_claude_oauth as provider
 from freshkey.clock import SYSTEM
@@ -23,12 +24,10 @@ from freshkey.errors import (
 )
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
-from freshkey.plugin import Request, Response, Send
+from freshkey.plugin import Request, Response
 from freshkey.secret import Secret
-from freshkey_claude_oauth import transport
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeToken
 from freshkey_claude_oauth.renewal import renew
-from freshkey_claude_oauth.settings import ClaudeSettings
 from freshkey_claude_oauth.signout import revoke
 from freshkey_testing import AuthorizationServer, ManualClock, Rotation
 from raises_code import raises_code
@@ -111,20 +110,16 @@ def test_what_the_response_omits_is_kept(server: AuthorizationServer, profile: P
 
 
 def test_lifetime_starts_when_the_request_is_sent(
-    profile: Profile, signed_in: SignIn, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    profile: Profile, signed_in: SignIn, clock: ManualClock
 ) -> None:  # TIM-1
     old = signed_in()
     sent = clock.now()
 
-    def slowly(settings: ClaudeSettings) -> Send:
-        def send(request: Request) -> Response:
-            clock.advance(20)
-            return transport.sender(settings)(request)
+    def slowly(request: Request, *, deadline: float = 30.0) -> Response:
+        clock.advance(20)
+        return profile.send(request, deadline=deadline)
 
-        return send
-
-    monkeypatch.setattr("freshkey_claude_oauth.oauth_client.sender", slowly)
-    assert renew(profile, old, clock=clock).obtained == sent
+    assert renew(evolve(profile, clock=clock, send=slowly), old).obtained == sent
 
 
 def test_end_of_the_sign_in_is_read(server: AuthorizationServer, profile: Profile, signed_in: SignIn) -> None:

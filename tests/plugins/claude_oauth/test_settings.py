@@ -39,14 +39,11 @@ def test_unsafe_url_is_an_error_that_names_the_setting(name: str) -> None:  # NE
     assert caught.value.__context__ is None
 
 
-def test_plain_http_requires_the_flag_and_loopback() -> None:
-    url = "http://127.0.0.1:8000/token"
-    assert ClaudeSettings(token_url=url, allow_insecure_loopback=True).token_url == url
-    with raises_code(ConfigurationError, "invalid-url") as caught:
-        ClaudeSettings(token_url=url)
-    assert "token_url" in str(caught.value)
+def test_plain_http_is_for_this_machine_alone() -> None:
+    url = "http://127.0.0.1:8000/token"  # whether it is permitted is for the core to decide
+    assert ClaudeSettings(token_url=url).token_url == url
     with raises_code(ConfigurationError, "invalid-url"):
-        ClaudeSettings(token_url="http://a.example/", allow_insecure_loopback=True)
+        ClaudeSettings(token_url="http://a.example/")
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_token_without_expiration_gets_a_short_lifetime(
     server.next_response(200, '{"access_token": "at-only"}')
     server.fail_with(401, endpoint="profile")
     with ScriptedUser(browser=follow) as user:
-        token = sign_in(profile, user, clock=clock)
+        token = sign_in(evolve(profile, clock=clock), user)
     assert token.lifetime == DEFAULT_LIFETIME
     assert token.scopes == settings.SCOPES
     assert token.obtained == clock.now()

@@ -61,7 +61,7 @@ def test_credential_that_signs_each_request_has_no_headers_to_export(run: Run, k
 
 def test_credential_that_is_not_for_http_has_no_headers_to_export(run: Run, keeper: FakeKeeper) -> None:
     keeper.credential = Lease(obtained=SYSTEM.now(), user="ada", password=Secret(TOKEN))
-    keeper.exports = {"pgpass": lambda credential: "ada"}
+    keeper.exports = {"pgpass": lambda profile, credential: "ada"}
 
     assert run("export", "--format", "json").json["headers"] is None
     done = run("export", "--format", "headers")

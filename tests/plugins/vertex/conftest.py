@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from freshkey import Configuration, Keeper
+from freshkey.clock import SYSTEM, Clock
 from freshkey.model.credential import Credential
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.profile import Profile
@@ -24,6 +25,7 @@ from freshkey_vertex.settings import VertexSettings
 from freshkey_vertex.signin import sign_in
 from freshkey_vertex.sources import acquire
 from google_cloud import CLIENT_ID, CLIENT_SECRET, TARGET, GoogleCloud
+from sending import sending
 
 
 MakeProfile = Callable[..., Profile]
@@ -71,12 +73,19 @@ def write_file(tmp_path: Path) -> WriteFile:
 
 @pytest.fixture
 def make_profile(tmp_path: Path, cloud: GoogleCloud) -> MakeProfile:
-    def make(**settings: Any) -> Profile:
+    def make(*, clock: Clock = SYSTEM, **settings: Any) -> Profile:
         wanted = {**cloud.settings(client_id=None), **settings}
+        insecure = wanted.pop("allow_insecure_loopback")
         given_secret = {"client_secret": _secret()} if wanted["client_id"] else {}
-        return Profile(
-            name="work", provider="vertex", settings=VertexSettings(**{**given_secret, **wanted}), state_dir=tmp_path
+        made = Profile(
+            name="work",
+            provider="vertex",
+            settings=VertexSettings(**{**given_secret, **wanted}),
+            state_dir=tmp_path,
+            allow_insecure_loopback=insecure,
+            clock=clock,
         )
+        return sending(made, description)
 
     return make
 

@@ -524,7 +524,7 @@ def test_command_may_run_again_after_a_minute(
     for seconds, runs_so_far in ((0, 1), (59, 1), (2, 2)):
         clock.advance(seconds)
         with pytest.raises(LoginRequired):
-            take(profile, "adc-gcloud", clock=clock)
+            take(evolve(profile, clock=clock), "adc-gcloud")
         assert runs(tmp_path) == runs_so_far
 
 

@@ -51,17 +51,17 @@ def test_reading_a_token_again_does_not_extend_its_lifetime(
     make_profile: MakeProfile, take: Take, monkeypatch: pytest.MonkeyPatch, clock: ManualClock
 ) -> None:
     monkeypatch.setenv(OAUTH_TOKEN.name, "ya29.canary-1")
-    first = take(make_profile(), OAUTH_TOKEN.id, clock=clock)
+    first = take(make_profile(clock=clock), OAUTH_TOKEN.id)
     clock.advance(3599)
-    again = take(make_profile(), OAUTH_TOKEN.id, clock=clock)
+    again = take(make_profile(clock=clock), OAUTH_TOKEN.id)
     assert (again.obtained, again.expired()) == (first.obtained, False)
     clock.advance(1)
     assert again.expired()
     with raises_code(LoginRequired, "vertex-access-token-expired") as caught:
-        take(make_profile(), OAUTH_TOKEN.id, clock=clock)
+        take(make_profile(clock=clock), OAUTH_TOKEN.id)
     assert "canary" not in str(caught.value)
     monkeypatch.setenv(OAUTH_TOKEN.name, "ya29.canary-2")
-    assert not take(make_profile(), OAUTH_TOKEN.id, clock=clock).expired()
+    assert not take(make_profile(clock=clock), OAUTH_TOKEN.id).expired()
 
 
 def test_gcloud_token_comes_first(keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from freshkey.clock import SYSTEM
+import example_provider
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
 from freshkey.model.exchange import Response
 from freshkey_vertex.errors import Attempt, translate_failure
@@ -27,7 +27,7 @@ IAM = "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/robot
 
 
 def after(body: bytes, status: int = 400, *, behind: float | None = 0.0, url: str = "") -> Transport:
-    carrier = Transport(clock=SYSTEM, hosts=())
+    carrier = Transport(example_provider.profile())
     carrier.last_url = url
     carrier.last = Response(status=status, headers={}, body=body)
     carrier.behind = behind
@@ -63,7 +63,7 @@ def test_refusals(body: bytes, kind: Kind, error: type[Exception], code: str) ->
 
 
 def test_failure_without_a_response_is_a_missing_identity_token() -> None:
-    found = translate_failure(Transport(clock=SYSTEM, hosts=()), attempt())
+    found = translate_failure(Transport(example_provider.profile()), attempt())
     assert (type(found), found.code) == (ProviderRefused, "vertex-no-identity-token")
     assert found.found_here
 
@@ -176,7 +176,7 @@ def test_hint_of_a_failed_impersonation_depends_on_the_status(said: str, status:
 
 
 def test_metadata_server_is_not_taken_for_google() -> None:
-    carrier = Transport(clock=SYSTEM, hosts=(), plain_hosts=("169.254.169.254",))
+    carrier = Transport(example_provider.profile(), plain_hosts=("169.254.169.254",))
     carrier.last, carrier.last_url = Response(status=403, headers={}, body=b"canary"), "http://169.254.169.254/latest/x"
     found = translate_failure(carrier, attempt("federated identity"))
     assert found.code == "vertex-credentials-refused"

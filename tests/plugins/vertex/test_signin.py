@@ -53,7 +53,7 @@ def test_user_signs_in(cloud: GoogleCloud, make_profile: MakeProfile, clock: Man
         return follow(url)
 
     with ScriptedUser(browser=browser) as user:
-        credential = sign_in(make_profile(region="europe-west1"), user, clock=clock)
+        credential = sign_in(make_profile(region="europe-west1", clock=clock), user)
     asked = parse_qs(urlsplit(opened[0]).query)
     assert asked["client_id"] == [CLIENT_ID]
     assert asked["access_type"] == ["offline"]

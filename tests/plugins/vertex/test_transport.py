@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from free_port import free_port
-from freshkey.clock import SYSTEM
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.exchange import Response
 from freshkey.model.profile import Profile
@@ -17,13 +16,14 @@ from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.transport import Transport, build_transport
 from google_cloud import SUBJECT_TOKEN, TARGET, GoogleCloud
 from raises_code import raises_code
+from sending import scripted
 
 
 MakeProfile = Callable[..., Profile]
 
 
 def test_response_is_returned_and_recorded(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
-    carrier = build_transport(make_profile(), clock=SYSTEM)
+    carrier = build_transport(make_profile())
     answer = carrier(cloud.at("/revoke"), method="POST", body="token=x", headers={"X-One": b"1"})  # type: ignore[dict-item]  # google-auth does so
     assert (answer.status, answer.headers["content-type"]) == (400, "application/json")
     assert b"invalid_token" in answer.data
@@ -36,7 +36,7 @@ def test_response_is_returned_and_recorded(cloud: GoogleCloud, make_profile: Mak
 
 def test_clock_skew_is_measured(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     cloud.ahead = 3600
-    carrier = build_transport(make_profile(), clock=SYSTEM)
+    carrier = build_transport(make_profile())
     carrier(cloud.at("/revoke"), method="POST")
     assert carrier.behind is not None
     assert 3590 < carrier.behind < 3610
@@ -44,18 +44,18 @@ def test_clock_skew_is_measured(cloud: GoogleCloud, make_profile: MakeProfile) -
 
 def test_hosts_that_are_not_allowed_are_not_called(make_profile: MakeProfile) -> None:
     with raises_code(ProviderRefused, "host-not-allowed") as caught:
-        build_transport(make_profile(), clock=SYSTEM)("https://example.com/")
+        build_transport(make_profile())("https://example.com/")
     assert "example.com" in str(caught.value)
 
 
 def test_http_is_allowed_only_for_metadata_servers(make_profile: MakeProfile) -> None:
     with raises_code(ConfigurationError, "invalid-url"):
-        build_transport(make_profile(), clock=SYSTEM, hosts={"example.com"})("http://example.com/")
+        build_transport(make_profile(), hosts={"example.com"})("http://example.com/")
 
 
 def test_client_certificates_are_not_supported(cloud: GoogleCloud, make_profile: MakeProfile) -> None:
     with raises_code(ProviderRefused, "vertex-unsupported-credentials"):
-        build_transport(make_profile(), clock=SYSTEM)(cloud.at("/sts"), cert=("cert", "key"))
+        build_transport(make_profile())(cloud.at("/sts"), cert=("cert", "key"))
     assert cloud.seen == []
 
 
@@ -64,7 +64,7 @@ def test_retry_after_is_passed_on(cloud: GoogleCloud, make_profile: MakeProfile)
     for said, seconds in ((None, None), ("7", 7.0)):
         cloud.retry_after = said
         with pytest.raises(TransientError) as caught:
-            build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST")
+            build_transport(make_profile())(cloud.at("/token"), method="POST")
         assert caught.value.retry_after == seconds
 
 
@@ -83,7 +83,7 @@ def test_words_of_google_are_its_own_whatever_the_status(
     cloud: GoogleCloud, make_profile: MakeProfile, status: int, error: object
 ) -> None:
     cloud.failures["/token"] = [(status, {"error": error})]
-    assert build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST").status == status
+    assert build_transport(make_profile())(cloud.at("/token"), method="POST").status == status
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_words_of_others_are_of_something_on_the_way(
 ) -> None:
     cloud.failures["/token"] = [(status, {"error": error})]
     with raises_code(TransientError, "request-blocked"):
-        build_transport(make_profile(), clock=SYSTEM)(cloud.at("/token"), method="POST")
+        build_transport(make_profile())(cloud.at("/token"), method="POST")
 
 
 def test_place_of_an_identity_token_on_this_machine_may_not_have_started(
@@ -125,7 +125,7 @@ def test_place_of_an_identity_token_on_this_machine_may_not_have_started(
 def test_place_that_refuses_connections_may_not_have_started(make_profile: MakeProfile) -> None:
     absent = f"http://127.0.0.1:{free_port()}"
     for sources, starting in ([f"{absent}/subject"], True), ([], False):
-        carrier = build_transport(make_profile(), clock=SYSTEM, hosts={"127.0.0.1"}, sources=sources)
+        carrier = build_transport(make_profile(), hosts={"127.0.0.1"}, sources=sources)
         with raises_code(TransientError, "connection-failed") as caught:
             carrier(f"{absent}/subject/role")
         assert isinstance(caught.value, TransientError)
@@ -141,12 +141,9 @@ def test_place_that_refuses_connections_may_not_have_started(make_profile: MakeP
         (b"", 407, False),
     ],
 )
-def test_source_elsewhere_refuses_in_json(
-    monkeypatch: pytest.MonkeyPatch, body: bytes, status: int, of_the_source: bool
-) -> None:
+def test_source_elsewhere_refuses_in_json(body: bytes, status: int, of_the_source: bool) -> None:
     answer = Response(status=status, headers={}, body=body)
-    monkeypatch.setattr("freshkey.plugin.send", lambda *_, **__: answer)
-    carrier = Transport(clock=SYSTEM, hosts=(), sources=["https://id.example/token"])
+    carrier = Transport(scripted(lambda _: answer), sources=["https://id.example/token"])
     url = "https://id.example/token?audience=x"
     if of_the_source:
         assert carrier(url).status == status

@@ -47,6 +47,7 @@ from freshkey.oauth.vendor_words import judge, judge_device
 from freshkey.secret import Secret, is_implausible, is_jwt, quoted, shown_name
 from fuzzing.inputs import SECRET
 from fuzzing.target import Target, modules, text, words
+from sending import scripted
 
 
 NOW = 1_767_225_600.0
@@ -133,7 +134,8 @@ def _lifetime(data: bytes) -> None:
 
 
 def _metadata(data: bytes) -> None:
-    metadata.discover("https://a.example", lambda _: exchange.Response(status=200, headers={}, body=data))
+    answer = exchange.Response(status=200, headers={}, body=data)
+    metadata.discover(scripted(lambda _: answer), "https://a.example")
 
 
 def _callback(data: bytes) -> None:

@@ -39,7 +39,7 @@ from freshkey_claude_oauth.anthropic_cli import intent as cli_intent
 from freshkey_claude_oauth.anthropic_cli import profiles as cli_profiles
 from freshkey_claude_oauth.endpoints import api_token_endpoint
 from freshkey_claude_oauth.federation import identity_token
-from freshkey_claude_oauth.settings import ClaudeSettings, checked_profile_name
+from freshkey_claude_oauth.settings import checked_profile_name
 from freshkey_cli import key_input, options, output
 from freshkey_cli.parser import parse
 from freshkey_vertex import (
@@ -57,6 +57,7 @@ from freshkey_vertex import identity as vertex_identity
 from fuzzing.core_targets import JSON, NOW, in_file
 from fuzzing.inputs import SECRET
 from fuzzing.target import Target, text, words
+from sending import scripted
 
 
 @define
@@ -165,7 +166,9 @@ def _portal(data: bytes) -> None:
 
 def _registration(data: bytes) -> None:
     answer = Response(status=(200, 400)[len(data) % 2], headers={}, body=data)
-    center = oidc.IdentityCenter(oidc="https://o.example", start_url="https://s.example", send=lambda _: answer)
+    center = oidc.IdentityCenter(
+        oidc="https://o.example", start_url="https://s.example", profile=scripted(lambda _: answer)
+    )
     oidc.register(center, "device")
 
 
@@ -180,7 +183,7 @@ def _aws_files(data: bytes) -> None:
 
 def _cli_profile(folder: Path) -> None:
     environ = {"ANTHROPIC_CONFIG_DIR": str(folder)}
-    cli_profiles.load("me", ClaudeSettings(), environ)
+    cli_profiles.load("me", environ)
 
 
 def _cli_tokens(folder: Path) -> None:

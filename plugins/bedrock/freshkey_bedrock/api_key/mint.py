@@ -42,7 +42,7 @@ def detect(profile: Profile) -> Detected | None:
     return evolve(credentials, kind="short-term Bedrock API key", origin=origin)
 
 
-def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> BedrockApiKey:
+def take(profile: Profile, interaction: Interaction) -> BedrockApiKey:
     """Get the profile's AWS credentials and make a key from them.
 
     Raises:
@@ -50,8 +50,9 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -
         ConfigurationError: The configuration is invalid.
         TransientError: Temporary failure; try again later.
     """
-    credentials = signer.take(profile, interaction, clock=clock)
-    return mint(credentials, seconds=profile.settings_as(BedrockSettings).short_term_key_seconds, clock=clock)
+    credentials = signer.take(profile, interaction)
+    seconds = profile.settings_as(BedrockSettings).short_term_key_seconds
+    return mint(credentials, seconds=seconds, clock=profile.clock)
 
 
 @frameless

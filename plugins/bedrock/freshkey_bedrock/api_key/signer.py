@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freshkey.plugin import SYSTEM, Clock, Detected, Interaction, Profile
+from freshkey.plugin import Detected, Interaction, Profile
 from freshkey_bedrock import aws_profile, credential_export, default_chain
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
@@ -13,7 +13,7 @@ def detect(profile: Profile) -> Detected | None:
     return credential_export.detect(profile) or aws_profile.detect(profile) or default_chain.detect(profile)
 
 
-def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -> AwsCredential:
+def take(profile: Profile, interaction: Interaction) -> AwsCredential:
     """Return the AWS credentials configured in the profile, or those of the default chain.
 
     Raises:
@@ -25,7 +25,7 @@ def take(profile: Profile, interaction: Interaction, *, clock: Clock = SYSTEM) -
     """
     settings = profile.settings_as(BedrockSettings)
     if settings.credential_export is not None:
-        return credential_export.take(profile, interaction, clock=clock)
+        return credential_export.take(profile, interaction)
     if settings.aws_profile is not None:
-        return aws_profile.take(profile, interaction, clock=clock)
-    return default_chain.take(profile, interaction, clock=clock)
+        return aws_profile.take(profile, interaction)
+    return default_chain.take(profile, interaction)

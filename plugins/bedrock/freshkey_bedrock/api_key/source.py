@@ -8,7 +8,6 @@ from typing import Final
 from freshkey.errors import ConfigurationError, LoginRequired, ProviderRefused, sign_in_command
 from freshkey.plugin import (
     MAX_LINE,
-    Clock,
     Detected,
     Interaction,
     Profile,
@@ -45,7 +44,7 @@ def detect(profile: Profile) -> Detected | None:
     )
 
 
-def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
+def from_environment(profile: Profile) -> BedrockApiKey:
     """Return the key in the environment.
 
     Raises:
@@ -56,10 +55,10 @@ def from_environment(profile: Profile, *, clock: Clock) -> BedrockApiKey:
     if secret is None:
         message = f"the environment variable {VARIABLE} is not set"
         raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}", code="no-credential-found")
-    return _credential(secret, profile, _IN_VARIABLE, clock)
+    return _credential(secret, profile, _IN_VARIABLE)
 
 
-def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> BedrockApiKey:
+def from_user(profile: Profile, interaction: Interaction) -> BedrockApiKey:
     """Prompt for a key, without echo.
 
     Raises:
@@ -74,7 +73,7 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     flaw = "it is too long or contains invalid characters" if shape is None else f"it looks like {shape}"
     if shape is None and is_token(entered.reveal(), MAX_LINE):
         try:
-            return _credential(entered, profile, "the key", clock)
+            return _credential(entered, profile, "the key")
         except ConfigurationError as error:
             flaw = error.message
     message = f"the input is not a Bedrock API key: {flaw}"
@@ -86,8 +85,8 @@ def from_user(profile: Profile, interaction: Interaction, *, clock: Clock) -> Be
     )
 
 
-def _credential(secret: Secret, profile: Profile, what: str, clock: Clock) -> BedrockApiKey:
-    obtained, term = clock.now(), _term(secret, profile, what)
+def _credential(secret: Secret, profile: Profile, what: str) -> BedrockApiKey:
+    obtained, term = profile.clock.now(), _term(secret, profile, what)
     left = term.ends.timestamp() - obtained.wall if term else None
     if term and left is not None and left <= 0:
         message = f"{what} expired at {term.ends:%Y-%m-%d %H:%M:%S} UTC"

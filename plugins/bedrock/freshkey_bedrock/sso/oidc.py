@@ -26,13 +26,11 @@ from freshkey.oauth import (
     refusal_error,
 )
 from freshkey.plugin import (
-    SYSTEM,
-    Clock,
     Interaction,
+    Profile,
     Request,
     Response,
     Secret,
-    Send,
     json_body,
     parse_json_object,
     utc_time,
@@ -66,18 +64,12 @@ class IdentityCenter:
     Attributes:
         oidc: URL of its SSO-OIDC service.
         start_url: URL of the access portal.
-        send: Sends requests.
-        clock: Provides the time.
-        insecure: Allow http on loopback, for tests.
-        redirect_port: Port that a sign-in in the browser returns to; None for any free one.
+        profile: The profile, which sends the requests and has the time.
     """
 
     oidc: str
     start_url: str
-    send: Send
-    clock: Clock = SYSTEM
-    insecure: bool = False
-    redirect_port: int | None = None
+    profile: Profile
 
 
 def server(oidc: str) -> Server:
@@ -142,7 +134,8 @@ def register(center: IdentityCenter, flow: Flow) -> Registration:
     }
     if flow == "browser":
         wanted["redirectUris"] = [REDIRECT_URI]
-    return _read_registration(center.send(json_body(f"{center.oidc}/client/register", wanted)), center.clock.now().wall)
+    response = center.profile.send(json_body(f"{center.oidc}/client/register", wanted))
+    return _read_registration(response, center.profile.clock.now().wall)
 
 
 @frameless
@@ -162,7 +155,7 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
             "the IAM Identity Center session has expired, and it has no refresh token", code="sign-in-ended"
         )
     client = session.client
-    if not session.is_renewable(center.clock.now().wall):
+    if not session.is_renewable(center.profile.clock.now().wall):
         ended = utc_time(client.expires)
         raise LoginRequired(
             f"the client registration with IAM Identity Center expired at {ended:%Y-%m-%d %H:%M:%S} UTC",
@@ -175,54 +168,46 @@ def renewed(session: SsoSession, center: IdentityCenter) -> SsoSession:
         refresh_token=session.refresh_token,
         encode=_writer(center, client),
     )
-    requested = center.clock.now()
-    response = translated(center.send)(request)
+    requested = center.profile.clock.now()
+    response = translated(center.profile.send)(request)
     if read_refusal(response).code in _CLIENT_ENDED:
         # Not a configuration error: the client was accepted before, so its registration has expired.
         raise LoginRequired(
             "IAM Identity Center no longer recognizes this client", code="bedrock-sso-registration-expired"
         )
-    answer = evolve(read_token(response, center.clock.now().wall), requested=requested)
+    answer = evolve(read_token(response, center.profile.clock.now().wall), requested=requested)
     return _session(answer, center, client, session.refresh_token)
 
 
 def _by_browser(
     center: IdentityCenter, registration: Registration, interaction: Interaction, random: Callable[[int], bytes]
 ) -> TokenAnswer:
-    there = server(center.oidc)
+    client = _client(center, registration)
     grant = authorize(
-        there,
-        client_id=registration.client_id,
+        center.profile,
+        client,
+        interaction,
         scopes=(),
         extra={"scopes": SCOPE},  # this server's name for scope
-        interaction=interaction,
         redirect_path=REDIRECT_PATH,
-        redirect_port=center.redirect_port,
         timeout=TIMEOUT,
         random=random,
-        clock=center.clock,
-        allow_insecure_loopback=center.insecure,
-    )
-    client = OAuthClient(
-        server=there,
-        client_id=registration.client_id,
-        send=translated(center.send),
-        encode=_writer(center, registration),
-        clock=center.clock,
     )
     return client.exchange(grant)
 
 
 def _by_device(center: IdentityCenter, registration: Registration, interaction: Interaction) -> TokenAnswer:
-    return device_sign_in(
+    return device_sign_in(center.profile, _client(center, registration), interaction, scopes=())
+
+
+def _client(center: IdentityCenter, registration: Registration) -> OAuthClient:
+    """Return the client of a registration, which speaks as this server does."""
+    return OAuthClient.of(
+        center.profile,
         server(center.oidc),
-        client_id=registration.client_id,
-        scopes=(),
-        interaction=interaction,
-        send=translated(center.send),
-        clock=center.clock,
+        registration.client_id,
+        send=translated(center.profile.send),
         encode=_writer(center, registration),
-        allow_insecure_loopback=center.insecure,
     )
 
 
@@ -244,7 +229,7 @@ def _session(
     answer: TokenAnswer, center: IdentityCenter, client: Registration, refresh_token: Secret | None
 ) -> SsoSession:
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
-    requested = answer.requested or center.clock.now()
+    requested = answer.requested or center.profile.clock.now()
     return SsoSession(
         start_url=center.start_url,
         access_token=answer.access_token,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from attrs import evolve
 
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.plugin import SYSTEM, Clock, Profile, Reporter
+from freshkey.plugin import Profile, Reporter
 from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.role import Role
 
 
-def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, clock: Clock = SYSTEM) -> SsoCredential:
+def renew(profile: Profile, credential: SsoCredential, reporter: Reporter) -> SsoCredential:
     """Return new role credentials, and a new access token if the old one has expired or soon will.
 
     A new refresh token must never be lost. If one was issued but role credentials could not be fetched, the result has
@@ -25,7 +25,7 @@ def renew(profile: Profile, credential: SsoCredential, reporter: Reporter, *, cl
         ProviderRefused: The user no longer has the role.
         ConfigurationError: Settings are missing.
     """
-    role, now = Role.of(profile, clock), clock.now().wall
+    role, now = Role.of(profile), profile.clock.now().wall
     session = credential.session
     if session.is_due(now) and (session.is_renewable(now) or session.expires <= now):
         return _with_new_tokens(role, credential, reporter)
@@ -42,7 +42,7 @@ def _with_new_tokens(role: Role, credential: SsoCredential, reporter: Reporter) 
     """Renew the access token, and get role credentials with it if possible."""
     session = oidc.renewed(credential.session, role.identity_center)
     trouble = "IAM Identity Center issued an access token that cannot be used or has already expired"
-    if session.expires > role.identity_center.clock.now().wall:
+    if session.expires > role.identity_center.profile.clock.now().wall:
         try:
             return role.credential(session)
         except (TransientError, OutcomeUnknown, ProviderRefused) as error:

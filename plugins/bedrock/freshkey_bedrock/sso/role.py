@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 from attrs import field, frozen
 
-from freshkey import plugin
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import Clock, Identity, Profile
+from freshkey.plugin import Identity, Profile
 from freshkey_bedrock.region import needed_region
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sso import addresses, portal
@@ -37,7 +34,7 @@ class Role:
     region: str
 
     @classmethod
-    def of(cls, profile: Profile, clock: Clock) -> Role:
+    def of(cls, profile: Profile) -> Role:
         """Return the role configured in a profile.
 
         Raises:
@@ -56,14 +53,8 @@ class Role:
                 hint=hint,
                 code="bedrock-sso-not-configured",
             )
-        insecure = settings.allow_insecure_loopback
-        send = functools.partial(plugin.send, hosts=addresses.hosts(settings), allow_insecure_loopback=insecure)
-        port = profile.redirect_port
-        place = IdentityCenter(
-            oidc=oidc, start_url=start_url, send=send, clock=clock, insecure=insecure, redirect_port=port
-        )
         return cls(
-            identity_center=place,
+            identity_center=IdentityCenter(oidc=oidc, start_url=start_url, profile=profile),
             portal=portal_url,
             account_id=account_id,
             name=role_name,
@@ -75,19 +66,19 @@ class Role:
 
         Raises the errors of `freshkey_bedrock.sso.portal.role_keys`.
         """
-        clock = self.identity_center.clock
-        obtained = clock.now()
+        profile = self.identity_center.profile
+        obtained = profile.clock.now()
         keys = portal.role_keys(
             self.portal,
             session.access_token,
             account_id=self.account_id,
             role_name=self.name,
-            send=self.identity_center.send,
+            send=profile.send,
             now=obtained.wall,
         )
         return SsoCredential(
             obtained=obtained,
-            clock=clock,
+            clock=profile.clock,
             lifetime=keys.expires - obtained.wall,
             source=SSO,
             identity=Identity(organization=self.account_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from freshkey.plugin import SYSTEM, Clock, Interaction, Profile
+from freshkey.plugin import Interaction, Profile
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.credential import SsoCredential
@@ -16,7 +16,6 @@ def sign_in(
     profile: Profile,
     interaction: Interaction,
     *,
-    clock: Clock = SYSTEM,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> SsoCredential:
     """Have the user sign in, and return credentials of the configured role.
@@ -24,7 +23,6 @@ def sign_in(
     Args:
         profile: The profile.
         interaction: The user.
-        clock: Provides the time.
         random: Returns the given number of random bytes.
 
     Raises:
@@ -35,7 +33,7 @@ def sign_in(
         ProviderRefused: The settings are rejected, or the user does not have the role.
     """
     interaction.require_attended()  # before a client is registered in vain
-    role, flow = Role.of(profile, clock), profile.settings_as(BedrockSettings).sso_flow
+    role, flow = Role.of(profile), profile.settings_as(BedrockSettings).sso_flow
     session = oidc.sign_in(role.identity_center, flow, interaction, random=random)
     interaction.progress(f"Signed in; getting credentials for role {role.name}")
     return role.credential(session)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import SYSTEM, Clock, Profile
+from freshkey.plugin import Profile
 from freshkey_bedrock.sso import oidc, portal
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.role import Role
 
 
-def revoke(profile: Profile, credential: SsoCredential, *, clock: Clock = SYSTEM) -> None:
+def revoke(profile: Profile, credential: SsoCredential) -> None:
     """End the session with IAM Identity Center. Role credentials already issued stay valid until they expire.
 
     Raises:
@@ -18,7 +18,7 @@ def revoke(profile: Profile, credential: SsoCredential, *, clock: Clock = SYSTEM
         ProviderRefused: The portal rejects the request.
         ConfigurationError: Settings are missing.
     """
-    role, now = Role.of(profile, clock), clock.now().wall
+    role, now = Role.of(profile), profile.clock.now().wall
     session = credential.session
     try:
         if session.expires <= now and session.is_renewable(now):
@@ -26,4 +26,4 @@ def revoke(profile: Profile, credential: SsoCredential, *, clock: Clock = SYSTEM
             session = oidc.renewed(session, role.identity_center)
     except LoginRequired:
         return
-    portal.end_session(role.portal, session.access_token, send=role.identity_center.send, now=now)
+    portal.end_session(role.portal, session.access_token, send=profile.send, now=now)

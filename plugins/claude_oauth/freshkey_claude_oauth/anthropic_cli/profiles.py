@@ -102,13 +102,13 @@ def name_of(source_id: str, profile: Profile, environ: Mapping[str, str]) -> str
 # --- config file ----------------------------------------------------------------------------------------------------
 
 
-def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> CliProfile:
+def load(name: str, environ: Mapping[str, str], *, insecure: bool = False) -> CliProfile:
     """Read the config file of a profile. Variables fill in what it omits, except where requests go.
 
     Args:
         name: A valid name.
-        settings: Decide whether http on loopback is accepted.
         environ: The environment.
+        insecure: Accept http on 127.0.0.1, ::1 and localhost.
 
     Raises:
         ConfigurationError: The config file does not exist, is unsafe, or is invalid.
@@ -116,7 +116,7 @@ def load(name: str, settings: ClaudeSettings, environ: Mapping[str, str]) -> Cli
     try:
         base = files.checked_directory(environ)
         path = files.config_path(base, name)
-        return _Config(name, path, _facts(path), environ).profile(settings, files.credentials_path(base, name))
+        return _Config(name, path, _facts(path), environ).profile(files.credentials_path(base, name), insecure=insecure)
     except ConfigurationError as error:
         flaw = ConfigurationError(f"Anthropic profile {name!r}: {error.message}", hint=error.hint, code=error.code)
     raise flaw
@@ -139,7 +139,7 @@ class _Config:
     facts: Mapping[str, Any] = field(repr=False)
     environ: Mapping[str, str] = field(repr=False)
 
-    def profile(self, settings: ClaudeSettings, credentials: Path) -> CliProfile:
+    def profile(self, credentials: Path, *, insecure: bool) -> CliProfile:
         authentication = self._table("authentication")
         kind = authentication.get("type")
         if kind not in (_USER, _FEDERATION):
@@ -147,7 +147,6 @@ class _Config:
         # Not ANTHROPIC_BASE_URL: it often names a gateway, and is easier to set than this file.
         # See docs/decisions.md, "Only its profile decides where a refresh token is sent".
         base_url = self._text(self.facts, "base_url") or BASE_URL
-        insecure = settings.allow_insecure_loopback
         endpoint = api_token_endpoint(base_url, what=f"{self.path}: base_url", insecure=insecure)
         return CliProfile(
             name=self.name,

@@ -26,13 +26,13 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.oauth import OAuthClient, Server, TokenAnswer
-from freshkey.plugin import Clock, ExitHold, ProfileLock, Secret, kept_for_all, utc_time
+from freshkey.plugin import ExitHold, Profile, ProfileLock, Secret, kept_for_all, utc_time
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens, write_tokens
 from freshkey_claude_oauth.anthropic_cli.intent import IntentFile, RefreshIntent
 from freshkey_claude_oauth.anthropic_cli.profiles import CliProfile
+from freshkey_claude_oauth.endpoints import at_endpoint
 from freshkey_claude_oauth.settings import AUTHORIZE_URL, ClaudeSettings
 from freshkey_claude_oauth.token_response import DEFAULT_LIFETIME
-from freshkey_claude_oauth.transport import endpoint_sender
 
 
 LOCK_TIMEOUT: Final = 30.0
@@ -57,16 +57,13 @@ def usable(tokens: Tokens, replacing: Secret | None, now: float) -> bool:
     return tokens.access_token != replacing and left is not None and left > MIN_REMAINING
 
 
-def renew_sign_in(
-    cli_profile: CliProfile, settings: ClaudeSettings, *, replacing: Secret | None, clock: Clock
-) -> Tokens:
+def renew_sign_in(cli_profile: CliProfile, profile: Profile, *, replacing: Secret | None) -> Tokens:
     """Return usable tokens, renewed by this process or by another one in the meantime.
 
     Args:
-        cli_profile: The profile; it must have a client ID.
-        settings: Provide the beta header, and decide whether http on loopback is accepted.
+        cli_profile: The profile of Anthropic's tools; it must have a client ID.
+        profile: The freshkey profile that uses it.
         replacing: The access token that was rejected or is about to expire, if any.
-        clock: Provides the time.
 
     Raises:
         TransientError: The server certainly did not process the request, another process is renewing, or the result
@@ -79,9 +76,9 @@ def renew_sign_in(
     """
     with _locked(cli_profile) as lock:
         tokens = read_tokens(cli_profile)
-        if usable(tokens, replacing, clock.now().wall):
+        if usable(tokens, replacing, profile.clock.now().wall):
             return tokens
-        return _Renewal(cli_profile, settings, lock, clock).run(tokens)
+        return _Renewal(cli_profile, profile, lock).run(tokens)
 
 
 @contextmanager
@@ -120,9 +117,8 @@ class _Renewal:
     """One renewal, under the lock."""
 
     cli_profile: CliProfile
-    settings: ClaudeSettings
+    profile: Profile
     lock: ProfileLock
-    clock: Clock
 
     def run(self, tokens: Tokens) -> Tokens:
         """Renew `tokens`, write the result back, and return it."""
@@ -187,13 +183,12 @@ class _Renewal:
     def _request_tokens(self, refresh_token: Secret) -> TokenAnswer:
         """Send the refresh token, once."""
         endpoint = self.cli_profile.token_endpoint
-        client = OAuthClient(
-            server=Server(authorization_endpoint=AUTHORIZE_URL, token_endpoint=endpoint),
-            client_id=self.cli_profile.client_id or "",
-            send=endpoint_sender(endpoint, self.settings),
-            headers=self.settings.beta_headers,
+        client = OAuthClient.of(
+            at_endpoint(self.profile, endpoint),
+            Server(authorization_endpoint=AUTHORIZE_URL, token_endpoint=endpoint),
+            self.cli_profile.client_id or "",
+            headers=self.profile.settings_as(ClaudeSettings).beta_headers,
             encode=plugin.json_body,
-            clock=self.clock,
         )
         return client.refresh(refresh_token)
 
@@ -255,4 +250,4 @@ class _Renewal:
         return IntentFile(self.cli_profile.credentials)
 
     def _now(self) -> float:
-        return self.clock.now().wall
+        return self.profile.clock.now().wall

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve
 
 from freshkey.errors import FreshkeyError, LoginRequired, TransientError
-from freshkey.plugin import SYSTEM, Clock, Detected, Moment, Profile, Secret, file_version, shown_path, utc_time
+from freshkey.plugin import Detected, Moment, Profile, Secret, file_version, shown_path, utc_time
 from freshkey_claude_oauth.anthropic_cli import files
 from freshkey_claude_oauth.anthropic_cli.credentials import Tokens, read_tokens
 from freshkey_claude_oauth.anthropic_cli.profiles import ACTIVE, CliProfile, load, name_of
@@ -34,7 +34,7 @@ def detect(source_id: str, profile: Profile) -> Detected | None:
         name = name_of(source_id, profile, os.environ)
         if name is None:
             return None
-        found = load(name, profile.settings_as(ClaudeSettings), os.environ)
+        found = load(name, os.environ, insecure=profile.allow_insecure_loopback)
         kind, origin, expires_at = _kind(found), str(found.path), _expires_at(found)
     except FreshkeyError:
         called = f"Anthropic profile {name!r}" if name else "Anthropic profile"
@@ -69,14 +69,13 @@ def _expires_at(found: CliProfile) -> datetime | None:
     return None if expires_at is None else utc_time(expires_at)
 
 
-def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None, clock: Clock = SYSTEM) -> ClaudeToken:
+def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None) -> ClaudeToken:
     """Return a token of the source's Anthropic profile, renewed first if that is freshkey's job.
 
     Args:
-        profile: The freshkey profile, for its settings.
+        profile: The freshkey profile.
         source_id: `freshkey_claude_oauth.anthropic_cli.profiles.NAMED` or `ACTIVE`.
         replacing: The access token that was rejected or is about to expire, if any.
-        clock: Provides the time.
 
     Raises:
         TransientError: Try again later.
@@ -85,27 +84,26 @@ def acquire(profile: Profile, source_id: str, *, replacing: Secret | None = None
         ProviderRefused: The server rejects the federation rule or the client.
         ConfigurationError: The profile's files cannot be used.
     """
-    settings = profile.settings_as(ClaudeSettings)
     name = name_of(source_id, profile, os.environ)
     if name is None:
         raise _none(source_id)
-    cli_profile = load(name, settings, os.environ)
+    cli_profile = load(name, os.environ, insecure=profile.allow_insecure_loopback)
     _ensure_own(profile, cli_profile, os.environ)
-    return evolve(_acquire(cli_profile, settings, replacing, clock), source=source_id)
+    return evolve(_acquire(cli_profile, profile, replacing), source=source_id)
 
 
-def _acquire(cli_profile: CliProfile, settings: ClaudeSettings, replacing: Secret | None, clock: Clock) -> ClaudeToken:
+def _acquire(cli_profile: CliProfile, profile: Profile, replacing: Secret | None) -> ClaudeToken:
     from freshkey_claude_oauth.anthropic_cli.renewal import renew_sign_in, usable
     from freshkey_claude_oauth.federation.exchange import exchange
 
     if cli_profile.federation is not None:
-        return exchange(cli_profile.federation, settings, clock=clock)
+        return exchange(cli_profile.federation, profile)
     tokens = read_tokens(cli_profile)
     if cli_profile.client_id is None:
-        return _renewed_elsewhere(cli_profile, tokens, settings, clock)
-    if not usable(tokens, replacing, clock.now().wall):
-        tokens = renew_sign_in(cli_profile, settings, replacing=replacing, clock=clock)
-    return _token(ClaudeProfileToken, cli_profile, tokens, settings, clock)
+        return _renewed_elsewhere(cli_profile, tokens, profile)
+    if not usable(tokens, replacing, profile.clock.now().wall):
+        tokens = renew_sign_in(cli_profile, profile, replacing=replacing)
+    return _token(ClaudeProfileToken, cli_profile, tokens, profile)
 
 
 def _ensure_own(profile: Profile, cli_profile: CliProfile, environ: Mapping[str, str]) -> None:
@@ -136,9 +134,9 @@ def _none(source_id: str) -> LoginRequired:
     )
 
 
-def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, settings: ClaudeSettings, clock: Clock) -> ClaudeToken:
+def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, profile: Profile) -> ClaudeToken:
     """Return the token in the file: without a client ID, another program renews it, and freshkey only reads it."""
-    left = tokens.seconds_left(clock.now().wall)
+    left = tokens.seconds_left(profile.clock.now().wall)
     if left is not None and left <= 0:
         when = utc_time(tokens.expires_at or 0)
         message = f"the token expired at {when:%Y-%m-%d %H:%M:%S} UTC; the program that renews it has not done so yet"
@@ -147,14 +145,12 @@ def _renewed_elsewhere(cli_profile: CliProfile, tokens: Tokens, settings: Claude
             hint=f"Start the program that writes {cli_profile.credentials}",
             code="claude-cli-token-expired",
         )
-    return _token(ClaudeToken, cli_profile, tokens, settings, clock)
+    return _token(ClaudeToken, cli_profile, tokens, profile)
 
 
-def _token(
-    kind: type[ClaudeToken], cli_profile: CliProfile, tokens: Tokens, settings: ClaudeSettings, clock: Clock
-) -> ClaudeToken:
+def _token(kind: type[ClaudeToken], cli_profile: CliProfile, tokens: Tokens, profile: Profile) -> ClaudeToken:
     """Return the credential; its refresh token stays in the file."""
-    now = clock.now()
+    now = profile.clock.now()
     # The token may be hours old: the file's age decides when it is due, and whether a rejection renews it immediately.
     # See docs/decisions.md, "A borrowed token is as old as its file".
     age = min(max(0.0, now.wall - tokens.written_at), now.wall)
@@ -162,13 +158,13 @@ def _token(
     workspace = {"anthropic-workspace-id": cli_profile.workspace_id} if cli_profile.workspace_id else {}
     return kind(
         obtained=obtained,
-        clock=clock,
+        clock=profile.clock,
         lifetime=tokens.seconds_left(obtained.wall),
         recheck_after=RECHECK_INTERVAL if tokens.expires_at is None else None,
         access_token=tokens.access_token,
         scopes=tokens.scopes,
         client_id=cli_profile.client_id,
         token_endpoint=cli_profile.token_endpoint,
-        extra_headers=tuple({**settings.api_headers, **workspace}.items()),
+        extra_headers=tuple({**profile.settings_as(ClaudeSettings).api_headers, **workspace}.items()),
         identity=tokens.identity,
     )

@@ -18,13 +18,13 @@ from freshkey.errors import (
     frameless,
 )
 from freshkey.oauth import TokenAnswer, assertion_request, read_refusal, read_token, retryable
-from freshkey.plugin import SYSTEM, Clock, Identity, Response
+from freshkey.plugin import Clock, Identity, Profile, Response
+from freshkey_claude_oauth.endpoints import at_endpoint
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.federation.rule import FederationRule
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.identity import from_token
 from freshkey_claude_oauth.settings import ClaudeSettings
-from freshkey_claude_oauth.transport import endpoint_sender
 
 
 FEDERATION_BETA: Final = "oidc-federation-2026-04-01"
@@ -32,7 +32,7 @@ FEDERATION_BETA: Final = "oidc-federation-2026-04-01"
 
 
 @frameless
-def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = SYSTEM) -> ClaudeToken:
+def exchange(rule: FederationRule, profile: Profile) -> ClaudeToken:
     """Read the identity token again and exchange it for an access token.
 
     Raises:
@@ -41,6 +41,7 @@ def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = S
         TransientError: Try again later.
         OutcomeUnknown: There is no usable response; it is safe to try again.
     """
+    settings, clock = profile.settings_as(ClaudeSettings), profile.clock
     betas = ",".join(beta for beta in (settings.beta, FEDERATION_BETA) if beta)
     request = assertion_request(
         rule.token_endpoint,
@@ -50,7 +51,7 @@ def exchange(rule: FederationRule, settings: ClaudeSettings, *, clock: Clock = S
         encode=plugin.json_body,
     )
     requested = clock.now()
-    response = endpoint_sender(rule.token_endpoint, settings)(request)
+    response = at_endpoint(profile, rule.token_endpoint).send(request)
     answer = _read(response, rule, clock)
     return ClaudeToken(
         obtained=requested,  # before the request, so that the lifetime is never too long

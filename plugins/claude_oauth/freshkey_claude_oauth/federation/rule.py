@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from freshkey.plugin import Secret
+from freshkey.plugin import Profile, Secret
 from freshkey_claude_oauth.endpoints import api_token_endpoint
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.settings import BASE_URL, ClaudeSettings
@@ -54,7 +54,7 @@ class FederationRule:
         return Secret(f"{self} {token}").fingerprint()
 
 
-def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> FederationRule | None:
+def configured(profile: Profile, environ: Mapping[str, str]) -> FederationRule | None:
     """Return the configured rule; None unless rule, organization and identity token are all set.
 
     Settings override variables, and an empty variable counts as unset.
@@ -62,6 +62,7 @@ def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federati
     Raises:
         ConfigurationError: Secrets must not be sent to ``ANTHROPIC_BASE_URL``.
     """
+    settings = profile.settings_as(ClaudeSettings)
     rule = settings.federation_rule_id or environ.get("ANTHROPIC_FEDERATION_RULE_ID")
     organization = settings.organization_id or environ.get("ANTHROPIC_ORGANIZATION_ID")
     file = settings.identity_token_file or environ.get(identity_token.FILE)
@@ -74,5 +75,5 @@ def configured(settings: ClaudeSettings, environ: Mapping[str, str]) -> Federati
         service_account_id=settings.service_account_id or environ.get("ANTHROPIC_SERVICE_ACCOUNT_ID"),
         workspace_id=settings.workspace_id or environ.get("ANTHROPIC_WORKSPACE_ID"),
         identity_token_file=Path(file) if file else None,
-        token_endpoint=api_token_endpoint(base, insecure=settings.allow_insecure_loopback, what="ANTHROPIC_BASE_URL"),
+        token_endpoint=api_token_endpoint(base, insecure=profile.allow_insecure_loopback, what="ANTHROPIC_BASE_URL"),
     )

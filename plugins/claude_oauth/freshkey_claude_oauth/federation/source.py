@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import SYSTEM, Clock, Detected, Profile, shown_name
+from freshkey.plugin import Detected, Profile, shown_name
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.federation.rule import FederationRule, configured
 from freshkey_claude_oauth.formats import ClaudeToken
-from freshkey_claude_oauth.settings import ClaudeSettings
 
 
 SOURCE: Final = "federation"
@@ -19,7 +18,7 @@ SOURCE: Final = "federation"
 
 def detect(profile: Profile) -> Detected | None:
     """Report a configured exchange; the identity token is not read."""
-    found = configured(profile.settings_as(ClaudeSettings), os.environ)
+    found = configured(profile, os.environ)
     if found is None:
         return None
     where = f"environment variable {identity_token.VARIABLE}"
@@ -39,7 +38,7 @@ def ensure_own(profile: Profile, rule: FederationRule, environ: Mapping[str, str
         profile.ensure_own(identity_token.FILE, rule.identity_token_file)
 
 
-def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
+def acquire(profile: Profile) -> ClaudeToken:
     """Return a token for the identity configured by settings or environment.
 
     Raises:
@@ -50,8 +49,7 @@ def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
     """
     from freshkey_claude_oauth.federation.exchange import exchange
 
-    settings = profile.settings_as(ClaudeSettings)
-    found = configured(settings, os.environ)
+    found = configured(profile, os.environ)
     if found is None:
         raise ConfigurationError(
             "workload identity federation is not configured: it requires a rule, an organization and an identity token",
@@ -60,4 +58,4 @@ def acquire(profile: Profile, *, clock: Clock = SYSTEM) -> ClaudeToken:
             code="claude-federation-not-configured",
         )
     ensure_own(profile, found, os.environ)
-    return exchange(found, settings, clock=clock)
+    return exchange(found, profile)

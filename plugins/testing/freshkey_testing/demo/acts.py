@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from freshkey import Secret, events, expiry
 from freshkey.errors import LoginRequired, TransientError
@@ -92,14 +92,14 @@ def second_process(stage: Stage) -> Secret:
 
 def dead_token_answer(stage: Stage, refresh_token: Secret) -> str:
     """Send a refresh token straight to the server and return how it responds."""
-    from freshkey import plugin
+    from freshkey.admin import SendToHosts
     from freshkey.oauth import OAuthClient, Server
 
     urls = stage.server.urls
     client = OAuthClient(
         server=Server(authorization_endpoint=urls.authorize, token_endpoint=urls.token),
         client_id=stage.server.client_id,
-        send=functools.partial(plugin.send, allow_insecure_loopback=True),
+        send=SendToHosts([urlsplit(urls.token).hostname or ""], allow_insecure_loopback=True),
     )
     try:
         client.refresh(refresh_token)

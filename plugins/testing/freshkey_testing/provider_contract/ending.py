@@ -24,7 +24,7 @@ class Ending(ProviderKit):
         """If the provider cannot be reached, the credential still works: raise `TransientError`.
 
         Never return as if it had been revoked, because the sign-out would report that to the user, and never ask for a
-        sign-in: signing out must not require one. `freshkey.plugin.send` and `freshkey.oauth.OAuthClient.revoke`
+        sign-in: signing out must not require one. `Profile.send` and `freshkey.oauth.OAuthClient.revoke`
         already do this.
         """
         _needs_revoke(description)

@@ -6,7 +6,7 @@ It sees what goes through `Profile.send`, and what goes through httpx or ``http.
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ import pytest
 from attrs import evolve, field, frozen
 
 from freshkey import Profile
-from freshkey.plugin import DEADLINE, BoundSend, Request, Response
+from freshkey.plugin import BoundSend, HostLimited, Request, Response
 from freshkey_testing.exchanges import Fault, fault_error
 
 
@@ -133,7 +133,7 @@ class _Watched:
     _wire: Wire
     _send: BoundSend
 
-    def __call__(self, request: Request, *, deadline: float = DEADLINE) -> Response:
+    def __call__(self, request: Request, *, deadline: float = 30.0) -> Response:
         wire, host = self._wire, (urlsplit(request.url).hostname or "").lower()
         head = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
         wire.sent.append(Sent(host, f"{request.url}\n{head}\n{request.body.decode('utf-8', 'replace')}"))
@@ -147,9 +147,18 @@ class _Watched:
         wire.received.append(response)
         return response
 
+    def with_hosts(self, hosts: Collection[str]) -> BoundSend:
+        """Return a copy that also sends to these hosts."""
+        return evolve(self, send=self._send.with_hosts(hosts)) if isinstance(self._send, HostLimited) else self
+
+    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+        """Also send to the hosts in the metadata of the issuer that the profile is bound to."""
+        if isinstance(self._send, HostLimited):
+            self._send.admit(issuer, urls)
+
 
 def _tell_that_it_was_sent(request: httpx.Request) -> None:
-    """Report what httpcore reports before it writes, by which `freshkey.plugin.send` knows that something was sent."""
+    """Report what httpcore reports before it writes, by which `Profile.send` knows that something was sent."""
     trace = request.extensions.get("trace")
     if trace is not None:
         trace("http11.send_request_headers.started", {"request": SimpleNamespace(method=request.method.encode())})

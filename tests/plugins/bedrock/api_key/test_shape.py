@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from bedrock_keys import LONG_TERM, short_term_key
 from freshkey import Keeper
@@ -57,7 +58,7 @@ def test_what_is_no_key_is_refused_everywhere_and_not_quoted(  # noqa: PLR0917  
 ) -> None:
     assert fact in str(other_than_key(text))
     with ScriptedUser(secret=text) as user, raises_code(ProviderRefused, CODE) as entered:
-        source.from_user(profile, user, clock=clock)
+        source.from_user(evolve(profile, clock=clock), user)
     assert text not in str(entered.value)
     monkeypatch.setenv(VARIABLE, text)
     with pytest.raises(FreshkeyError) as caught:
@@ -81,7 +82,7 @@ def test_keys_and_those_of_gateways_are_taken(text: str) -> None:
 @pytest.mark.parametrize("text", ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "sk-ant-api03-made-up"])
 def test_entered_secrets_of_another_kind_are_refused(profile: Profile, clock: ManualClock, text: str) -> None:
     with ScriptedUser(secret=text) as user, raises_code(ProviderRefused, CODE) as caught:
-        source.from_user(profile, user, clock=clock)
+        source.from_user(evolve(profile, clock=clock), user)
     assert "it looks like a" in caught.value.message
     assert text not in str(caught.value)
     assert other_than_key(text) is None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
 from bedrock_keys import LONG_TERM, short_term_key
 from counterparts.moto import REGION
@@ -36,7 +37,7 @@ def test_empty_variable_counts_as_unset(profile: Profile, clock: ManualClock, mo
     monkeypatch.setenv(VARIABLE, "")
     assert source.detect(profile) is None
     with raises_code(LoginRequired, "no-credential-found") as caught:
-        source.from_environment(profile, clock=clock)
+        source.from_environment(evolve(profile, clock=clock))
     assert caught.value.profile == "work"
     assert VARIABLE in str(caught.value.hint)
 
@@ -135,7 +136,7 @@ def test_invalid_input_is_refused_and_not_quoted(profile: Profile, clock: Manual
         ScriptedUser(secret=entered) as user,
         raises_code(ProviderRefused, "bedrock-invalid-api-key") as raised,
     ):
-        source.from_user(profile, user, clock=clock)
+        source.from_user(evolve(profile, clock=clock), user)
     assert raised.value.profile == "work"
     assert entered not in str(raised.value)
 
@@ -145,16 +146,16 @@ def test_empty_input_and_missing_user_raise(profile: Profile, clock: ManualClock
         ScriptedUser(secret="") as user,
         raises_code(LoginRequired, "no-key-entered") as caught,
     ):
-        source.from_user(profile, user, clock=clock)
+        source.from_user(evolve(profile, clock=clock), user)
     assert "freshkey login work --api-key" in str(caught.value.hint)
     stored = next(one for one in SOURCES if one.id == "stored-api-key")
     with raises_code(LoginRequired, "not-signed-in"):
-        acquire(profile, stored, NonInteractive("work"), clock=clock)
+        acquire(evolve(profile, clock=clock), stored, NonInteractive("work"))
 
 
 def test_long_term_key_without_a_region_sets_no_region_variables(
     make_profile: Callable[..., Profile], clock: ManualClock
 ) -> None:
     with ScriptedUser(secret=LONG_TERM) as user:
-        credential = source.from_user(make_profile(region=None), user, clock=clock)
+        credential = source.from_user(make_profile(region=None, clock=clock), user)
     assert credential.environment() == {VARIABLE: LONG_TERM}

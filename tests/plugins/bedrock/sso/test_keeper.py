@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_at_our_time import AtOurTime
 from catcher import Catcher
 from freshkey import Configuration, Keeper, Validity
 from freshkey.errors import LoginRequired, TransientError
@@ -40,7 +39,6 @@ def make_keeper(double: SsoDouble, clock: ManualClock, tmp_path: Path) -> Iterat
         keeper = Keeper(
             configuration=Configuration.of({"work": table}, state_dir=tmp_path / "state", default="work"),
             clock=clock,
-            providers={"bedrock": AtOurTime(clock)},
             random=lambda: 0.0,
         )
         keepers.append(keeper)

@@ -37,9 +37,9 @@ def test_request_fields_are_camel_case() -> None:
 
 def test_success_is_converted_to_oauth_and_error_is_unchanged() -> None:
     printed = {"accessToken": "at", "tokenType": "Bearer", "expiresIn": 60, "refreshToken": "rt", "idToken": None}
-    send = translated(answering(json.dumps(printed).encode()).send)
+    send = translated(answering(json.dumps(printed).encode()).profile.send)
     answer = read_token(send(Request(method="POST", url="https://oidc.example/token")), 0.0)
     assert (answer.access_token.reveal(), answer.expires_in) == ("at", 60)
-    refused = translated(answering(b'{"error": "invalid_grant"}', 400).send)
+    refused = translated(answering(b'{"error": "invalid_grant"}', 400).profile.send)
     with raises_code(LoginRequired, "sign-in-ended"):
         read_token(refused(Request(method="POST", url="https://oidc.example/token")), 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import traceback
 
@@ -10,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshkey._http import client as http_client
 from freshkey.errors import FreshkeyError
 from freshkey_bedrock.sso import oidc
 from freshkey_bedrock.sso.oidc import IdentityCenter
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from freshkey_testing.secret_scan import assert_no_secret
+from sending import on_loopback
 from sso_answers import answering, anything, outcome, session
 from sso_double import START_URL, SsoDouble, fields_of
 
@@ -53,9 +52,7 @@ def test_failed_sign_in_does_not_leak_the_client_secret(double: SsoDouble, clock
     place = IdentityCenter(
         oidc=double.url,
         start_url=START_URL,
-        send=functools.partial(http_client.send, allow_insecure_loopback=True),
-        clock=clock,
-        insecure=True,
+        profile=on_loopback(clock=clock),
     )
     for flow in ("browser", "device"):
         with pytest.raises(FreshkeyError) as error, ScriptedUser(browser=_decline) as user:

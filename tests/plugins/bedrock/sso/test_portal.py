@@ -25,7 +25,7 @@ def test_any_role_credentials_are_accepted_or_refused(printed: dict[str, object]
             Secret("a"),
             account_id="111122223333",
             role_name="r",
-            send=answering(body).send,
+            send=answering(body).profile.send,
             now=0.0,
         )
     )
@@ -34,13 +34,13 @@ def test_any_role_credentials_are_accepted_or_refused(printed: dict[str, object]
 @settings(deadline=None)  # slow on a busy machine
 @given(st.binary(max_size=60), st.sampled_from([200, 201, 400, 401, 403, 404, 408, 429, 500, 503]))
 def test_any_body_causes_a_freshkey_error_or_none(body: bytes, status: int) -> None:
-    send = answering(body, status).send
+    send = answering(body, status).profile.send
     outcome(lambda: portal.end_session("https://p.example", Secret("a"), send=send, now=0.0))
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 407, 511])
 def test_web_page_is_not_an_answer_of_the_portal(status: int) -> None:
-    send = answering(b"\n<!DOCTYPE html><html>Blocked</html>", status).send
+    send = answering(b"\n<!DOCTYPE html><html>Blocked</html>", status).profile.send
     code = "server-unavailable" if status == 511 else "answered-in-between"
     with raises_code(TransientError, code):
         portal.role_keys(

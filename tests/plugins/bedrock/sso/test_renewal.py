@@ -44,7 +44,7 @@ def ear() -> Ear:
 @pytest.fixture
 def renewed(profile: Profile, clock: ManualClock, ear: Ear) -> Renew:
     def run(credential: SsoCredential) -> SsoCredential:
-        newer = renew(profile, credential, ear, clock=clock)
+        newer = renew(profile, credential, ear)
         assert isinstance(newer, SsoCredential)
         return newer
 
@@ -147,7 +147,7 @@ def test_sign_in_without_a_refresh_token_ends_with_its_access_token(
 ) -> None:
     double.knobs.refreshes = False
     with ScriptedUser(browser=follow) as user:
-        alone = sign_in(profile, user, clock=clock)
+        alone = sign_in(profile, user)
     clock.advance(8 * HOUR - 10)
     assert not renewed(alone).expired(), "it is used until it expires"
     clock.advance(20)

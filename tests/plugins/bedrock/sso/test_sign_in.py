@@ -34,14 +34,14 @@ MakeProfile = Callable[..., Profile]
 
 def by_browser(profile: Profile, clock: ManualClock) -> tuple[SsoCredential, ScriptedUser]:
     with ScriptedUser(browser=follow) as user:
-        return sign_in(profile, user, clock=clock), user
+        return sign_in(profile, user), user
 
 
 def by_device(
     profile: Profile, clock: ManualClock, device: Callable[[str, str, str | None], object] = approve_device
 ) -> tuple[SsoCredential, ScriptedUser, list[float]]:
     with ScriptedUser(device=device) as user, Patience(clock) as patience:
-        return sign_in(profile, user, clock=clock), user, patience.waited
+        return sign_in(profile, user), user, patience.waited
 
 
 def test_browser_sign_in_with_pkce(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
@@ -80,7 +80,7 @@ def test_the_redirect_port_of_the_profile_is_used(profile: Profile, clock: Manua
 
 def test_user_without_a_local_browser_pastes_the_address(profile: Profile, clock: ManualClock) -> None:
     with ScriptedUser(paste=copy_address) as user:
-        assert sign_in(profile, user, clock=clock).renewable
+        assert sign_in(profile, user).renewable
     assert len(user.prompts) == 1
 
 
@@ -116,7 +116,7 @@ def test_user_declines(double: SsoDouble, make_profile: MakeProfile, clock: Manu
 
 def test_no_client_is_registered_without_a_user(double: SsoDouble, profile: Profile, clock: ManualClock) -> None:
     with raises_code(LoginRequired, "not-signed-in"):
-        sign_in(profile, NonInteractive("work"), clock=clock)
+        sign_in(profile, NonInteractive("work"))
     assert double.asked == []
 
 
@@ -126,7 +126,7 @@ def test_missing_setting_is_named(make_profile: MakeProfile, clock: ManualClock,
     if name == "sso_region":
         none |= {"sso_oidc_url": None, "sso_portal_url": None}
     with raises_code(ConfigurationError, "bedrock-sso-not-configured") as caught:
-        sign_in(make_profile(**none), ScriptedUser(), clock=clock)
+        sign_in(make_profile(**none), ScriptedUser())
     assert caught.value.profile == "work"
     assert name in str(caught.value.hint)
     assert "[profiles.work]" in str(caught.value.hint)
@@ -142,7 +142,7 @@ def test_api_key_is_suggested_only_where_the_profile_would_use_it(
         (evolve(profile, source=None, skip=("stored-api-key",)), False),
     ):
         with raises_code(ConfigurationError, "bedrock-sso-not-configured") as caught:
-            sign_in(one, ScriptedUser(), clock=clock)
+            sign_in(one, ScriptedUser())
         assert ("--api-key" in str(caught.value.hint)) == suggested
 
 
@@ -235,4 +235,4 @@ def test_aws_endpoint_variables_are_ignored(
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL_SSO_OIDC"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with ScriptedUser(browser=follow) as user:
-        assert sign_in(profile, user, clock=clock).account_id == ACCOUNT
+        assert sign_in(profile, user).account_id == ACCOUNT

@@ -30,10 +30,10 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
 from freshkey_claude_oauth.description import description
+from freshkey_claude_oauth.endpoints import at_endpoint
 from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.formats import ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
-from freshkey_claude_oauth.transport import endpoint_sender
 from freshkey_testing import AuthorizationServer
 from freshkey_testing.secret_scan import assert_no_secret
 from raises_code import raises_code
@@ -226,8 +226,8 @@ def test_settings_override_variables(
     ]
 
 
-def test_only_the_host_of_the_endpoint_is_allowed(make_profile: MakeProfile) -> None:  # TRU-5
-    send = endpoint_sender("https://api.example.com/v1/oauth/token", make_profile().settings_as(ClaudeSettings))
+def test_only_described_hosts_and_that_of_the_endpoint_are_allowed(make_profile: MakeProfile) -> None:  # TRU-5
+    send = at_endpoint(make_profile(), "https://api.example.com/v1/oauth/token").send
     with pytest.raises(ProviderRefused) as caught:
         send(form("https://elsewhere.example/v1/oauth/token", {}))
     assert "elsewhere.example" in str(caught.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -28,18 +27,18 @@ from freshkey.oauth import (
     Pkce,
     PrivateKeyJwt,
     PublicClient,
+    device_sign_in,
     discover,
 )
-from freshkey.plugin import send
 from freshkey.secret import Secret
 from freshkey_testing import Account, AuthorizationServer, ManualClock
 from freshkey_testing.user import ScriptedUser
 from plain_client import REDIRECT, VERIFIER, PlainClient
 from raises_code import raises_code
+from sending import on_loopback
 
 
 Method = Literal["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"]
-SEND = functools.partial(send, allow_insecure_loopback=True)
 KEYS: dict[Algorithm, PrivateKeyTypes] = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
@@ -78,10 +77,9 @@ def authentication(server: AuthorizationServer, method: Method) -> ClientAuthent
 
 
 def client_of(server: AuthorizationServer, method: ClientAuthentication | None = None) -> OAuthClient:
-    found = discover(
-        server.urls.issuer, SEND, look_for=("userinfo_endpoint", "revocation_endpoint"), allow_insecure_loopback=True
-    )
-    return OAuthClient(server=found, client_id=server.client_id, send=SEND, authentication=method or PublicClient())
+    profile = on_loopback()
+    found = discover(profile, server.urls.issuer, look_for=("userinfo_endpoint", "revocation_endpoint"))
+    return OAuthClient.of(profile, found, server.client_id, authentication=method or PublicClient())
 
 
 METHODS: tuple[Method, ...] = ("client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt")
@@ -142,11 +140,11 @@ def test_an_assertion_is_accepted_once(server: AuthorizationServer) -> None:
 
     def keep(request: Request) -> Response:
         sent.append(request)
-        return SEND(request)
+        return on_loopback().send(request)
 
     evolve(client_of(server, ClientSecretJwt(Secret(server.client_secret))), send=keep).client_credentials()
 
-    assert SEND(sent[0]).status == 401
+    assert on_loopback().send(sent[0]).status == 401
 
 
 def test_a_public_client_gets_none(server: AuthorizationServer) -> None:
@@ -240,7 +238,8 @@ def test_device_and_pushed_requests_are_authenticated_too(server: AuthorizationS
         client_of(server).push(fields)
     shown: list[str] = []
     user = ScriptedUser(device=lambda code, *_: shown.append(code))
-    assert client.device_sign_in(scopes=("a",), interaction=user, allow_insecure_loopback=True).scopes == ("a",)
+    answer = device_sign_in(on_loopback(clock=jumping), client, user, scopes=("a",))
+    assert answer.scopes == ("a",)
     assert len(shown) == 1
     assert server.count("device.answered") == 2
 
