@@ -264,6 +264,7 @@ def test_provider_that_is_not_installed_is_named_with_its_line(load: Load) -> No
         ("[profiles.me]\nredirect_port = true", 2, "invalid-setting", ["'redirect_port'", "port"]),
         ('[profiles.me]\nredirect_port = "8085"', 2, "invalid-setting", ["'redirect_port'", "port"]),
         ("[profiles.me]\nredirect_port = 8085.0", 2, "invalid-setting", ["'redirect_port'", "port"]),
+        ("[profiles.me]\nallow_insecure_loopback = 1", 2, "invalid-setting", ["'allow_insecure_loopback'", "true or"]),
         ("[profiles.me]\nredirect_prot = 8085", 2, "unknown-setting", ["'redirect_prot'", "'redirect_port'"]),
         ('[profiles.me]\n\nclient_di = "x"', 3, "unknown-setting", ["'client_di'", "'client_id'"]),
         ("[profiles.me]\nsorce = 1", 2, "unknown-setting", ["'sorce'", "'source'"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from freshkey._config.configuration import Configuration
 from freshkey.errors import ConfigurationError
@@ -45,6 +47,16 @@ def test_the_redirect_port_can_be_overridden() -> None:
     assert profile.settings == Settings(region="there")
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_http_on_this_machine_can_be_overridden(tmp_path: Path, *, allowed: bool) -> None:
+    table = {"provider": "acme", "allow_insecure_loopback": not allowed}
+    configuration = Configuration.of({"acme": table}, state_dir=tmp_path)
+    changed = evolve(configuration, overrides={"allow_insecure_loopback": allowed})
+
+    assert typed(configuration, "acme", PROVIDER).allow_insecure_loopback is not allowed
+    assert typed(changed, "acme", PROVIDER).allow_insecure_loopback is allowed
+
+
 @pytest.mark.parametrize(
     ("overrides", "code", "facts"),
     [
@@ -52,6 +64,8 @@ def test_the_redirect_port_can_be_overridden() -> None:
         ({"store": "file"}, "unknown-setting", ["'store'", "key, region, retries, scopes"]),
         ({"redirect_port": 0}, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
         ({"redirect_port": "8085"}, "invalid-setting", ["'redirect_port'", "1024 to 65535"]),
+        ({"allow_insecure_loopback": "true"}, "invalid-setting", ["'allow_insecure_loopback'", "true or false"]),
+        ({"region": "http://127.0.0.1/x"}, "invalid-url", ["'region'", "allow_insecure_loopback = true"]),
         ({"retries": "many"}, "invalid-setting", ["'retries'", "whole number"]),
         ({"region": "odd"}, "invalid-setting", ["combination"]),
         ({"key": "canary-5be1"}, "secret-on-command-line", ["'key'", "configuration file"]),

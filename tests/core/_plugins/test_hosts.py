@@ -11,7 +11,8 @@ from attrs import evolve, field, frozen
 
 from example_provider import SIGN_IN, description, token
 from freshkey import Configuration
-from freshkey._http import bound, client
+from freshkey._http import bound
+from freshkey._http import client as http_client
 from freshkey._renewal.context import ProfileContext, Runtime, build_context
 from freshkey.errors import PluginBroken, ProviderRefused
 from freshkey.hooks import hookimpl
@@ -67,7 +68,7 @@ ACQUIRE: Act = lambda at: at.hooks.acquire(at.profile, SIGN_IN, NonInteractive("
 @pytest.fixture(autouse=True)
 def answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer every request to a host that is allowed."""
-    real = client.send
+    real = http_client.send
 
     def send(request: Request, *, hosts: frozenset[str], **more: Any) -> Response:
         if request.url.removeprefix("https://").rstrip("/") not in hosts:

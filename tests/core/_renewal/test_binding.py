@@ -95,6 +95,7 @@ MOVED: list[dict[str, object]] = [
     {"routes": {"revoke": "https://evil.example.com"}},
     {"tenant": "evil"},
     {"domain": "evil.example.com"},
+    {"allow_insecure_loopback": True},
 ]
 
 
