@@ -22,7 +22,8 @@ def insecure_setting(settings: object) -> str | None:
     for each in attrs.fields(kind):
         value = getattr(settings, each.name)
         if each.metadata.get("bound", True) and each.init and value != each.default and _is_insecure(value):
-            return str(each.alias or each.name)
+            name: str = each.alias or each.name
+            return name
     return None
 
 

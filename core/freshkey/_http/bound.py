@@ -47,7 +47,7 @@ class SendToHosts:
         more = _lower(hosts) - self.hosts
         return evolve(self, hosts=self.hosts | more) if more else self
 
-    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+    def allow(self, issuer: str, urls: Iterable[str]) -> None:
         """Also send to the hosts of URLs in the metadata of an issuer, if it is the one that the profile is bound to.
 
         Whoever calls it has checked that the metadata are the issuer's own, and that these hosts are its own or were

@@ -73,5 +73,5 @@ class HostLimited(Protocol):
     def with_hosts(self, hosts: Collection[str]) -> BoundSend:
         """Return a copy that also sends to these hosts."""
 
-    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+    def allow(self, issuer: str, urls: Iterable[str]) -> None:
         """Also send to the hosts of checked URLs in an issuer's metadata, if the profile is bound to that issuer."""

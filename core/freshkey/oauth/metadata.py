@@ -93,7 +93,7 @@ def discover(
     server = search.server()
     if isinstance(profile.send, HostLimited):
         called = (server.token_endpoint, *(getattr(server, name) for name in _OPTIONAL))
-        profile.send.admit(issuer, filter(None, called))
+        profile.send.allow(issuer, filter(None, called))
     return server
 
 

@@ -211,7 +211,7 @@ class _Bound:
         """Return a copy that also answers for these hosts."""
         return evolve(self, more=self._more | set(hosts))
 
-    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+    def allow(self, issuer: str, urls: Iterable[str]) -> None:
         """Also answer for the hosts in the metadata of the issuer that the profile is bound to."""
         if issuer == self._issuer():
             self._named_by_issuer.update(urlsplit(url).hostname or "" for url in urls)

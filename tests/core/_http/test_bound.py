@@ -67,19 +67,19 @@ def test_hosts_are_compared_without_case() -> None:
 
 def test_only_the_bound_issuer_names_more_hosts() -> None:
     send = SendToHosts(["id.example"], issuer=ISSUER)
-    send.admit("https://other.example", ["https://evil.example/token"])
+    send.allow("https://other.example", ["https://evil.example/token"])
     assert tried(send, "evil.example") == "host-not-allowed"
-    SendToHosts(["id.example"]).admit(ISSUER, ["https://evil.example/token"])
+    SendToHosts(["id.example"]).allow(ISSUER, ["https://evil.example/token"])
     assert tried(send, "evil.example") == "host-not-allowed"
 
-    send.admit(ISSUER, ["https://tokens.example/token"])
+    send.allow(ISSUER, ["https://tokens.example/token"])
     assert tried(send, "tokens.example") == "connection-failed"
 
 
 def test_what_a_copy_finds_out_counts_for_all() -> None:
     send = SendToHosts(["id.example"], issuer=ISSUER)
     copy = send.with_hosts(["extra.example"])
-    copy.admit(ISSUER, ["https://tokens.example/token"])
+    copy.allow(ISSUER, ["https://tokens.example/token"])
     assert tried(send, "tokens.example") == "connection-failed"
     assert tried(send, "extra.example") == "host-not-allowed"
     assert tried(copy, "extra.example") == "connection-failed"

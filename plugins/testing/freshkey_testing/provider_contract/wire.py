@@ -151,10 +151,10 @@ class _Watched:
         """Return a copy that also sends to these hosts."""
         return evolve(self, send=self._send.with_hosts(hosts)) if isinstance(self._send, HostLimited) else self
 
-    def admit(self, issuer: str, urls: Iterable[str]) -> None:
+    def allow(self, issuer: str, urls: Iterable[str]) -> None:
         """Also send to the hosts in the metadata of the issuer that the profile is bound to."""
         if isinstance(self._send, HostLimited):
-            self._send.admit(issuer, urls)
+            self._send.allow(issuer, urls)
 
 
 def _tell_that_it_was_sent(request: httpx.Request) -> None:
