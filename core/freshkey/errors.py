@@ -57,6 +57,7 @@ class FreshkeyError(Exception):
         code: A code more specific than the default of the class, such as ``keychain-locked``.
 
     Attributes:
+        account: Which of the profile's accounts it is about, if any; the keeper sets it.
         code: A stable name for the error, in kebab case, for programs. Messages may change with any release; codes do
             not. ``docs/errors.md`` lists them all; provider-specific ones begin with the provider's name.
         found_here: Whether the user may mend the cause on this machine; see `found_here`.
@@ -66,6 +67,7 @@ class FreshkeyError(Exception):
     # See docs/decisions.md, "Errors have codes, and tests match codes".
     code = "freshkey-error"
     found_here: bool = False
+    account: str | None = None
 
     def __init__(
         self, message: str, *, code: str | None = None, profile: str | None = None, hint: str | None = None
@@ -78,8 +80,8 @@ class FreshkeyError(Exception):
 
     def __str__(self) -> str:
         """Return the profile, what happened, and what to do next."""
-        subject = f"{self.profile}: " if self.profile else ""
-        return f"{subject}{self.message}" + (f". {self.hint}" if self.hint else "")
+        whose = f"{subject(self.profile, self.account)}: " if self.profile else ""
+        return f"{whose}{self.message}" + (f". {self.hint}" if self.hint else "")
 
     def for_another_caller(self) -> Self:
         """Return a copy without a traceback.
@@ -342,12 +344,13 @@ def safe_code(error: FreshkeyError) -> str:
 
 
 @contextmanager
-def about(profile: str | None) -> Iterator[None]:
-    """Set the profile of errors that do not have one, because stores and plugins do not always set it."""
+def about(profile: str | None, account: str | None = None) -> Iterator[None]:
+    """Set the profile and account of errors without any, because stores and plugins do not always set them."""
     try:
         yield
     except FreshkeyError as error:
         error.profile = error.profile or profile
+        error.account = error.account or account
         raise
 
 
@@ -395,8 +398,19 @@ def our_own(error: BaseException) -> FreshkeyError:
     )
 
 
+def subject(profile: str, account: str | None) -> str:
+    r"""Return what messages call a profile or one of its accounts: ``mail``, ``mail/ada``.
+
+    An account is a text of others: what is not printable in it is written as escapes, such as ``\u200b``.
+    """
+    if account is None:
+        return profile
+    shown = (each if each.isprintable() else ascii(each)[1:-1] for each in account)
+    return f"{profile}/{''.join(shown)}"
+
+
 def sign_in_command(profile: str) -> str:
-    """Return the command that signs the user in again, for the hint of an error."""
+    """Return the command that signs the user in again, for the hint of an error; `profile` is `Profile.word`."""
     return f"freshkey login {profile}"
 
 

@@ -21,9 +21,11 @@ class Event:
 
     Attributes:
         profile: Name of the profile.
+        account: Which of the profile's accounts it happened to; None if the application has only one.
     """
 
     profile: str
+    account: str | None = None
 
 
 @frozen(kw_only=True)

@@ -150,13 +150,14 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
 def store(profile: Profile) -> CredentialStore | None:
     """Return the store for owned credentials of this profile.
 
-    A factory, called once per profile and keeper; it must not do any I/O except imports. The store named in the
-    configuration takes precedence, then the one returned here, then the OS keychain.
+    A factory, called once per profile, account and keeper; it must not do any I/O except imports. The store named in
+    the configuration takes precedence, then the one returned here, then the OS keychain.
 
     Args:
         profile: The profile; ``profile.state_dir`` is the directory for local files, and ``profile.store_settings`` is
             the store's own table in the configuration. Name what you keep by ``profile.key``, which no other
-            project's profile has. Stores that are not freshkey's own get it as ``profile.name`` too.
+            project's profile has, and no other account. Stores that are not freshkey's own get it as ``profile.name``
+            too. A store that can list may keep ``profile.account`` beside it: see `CredentialStore`.
 
     Returns:
         A store, or None to let the core decide.

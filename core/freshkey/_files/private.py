@@ -91,9 +91,12 @@ def unavailable(error: OSError, path: Path) -> StoreUnavailable:
 
 
 def file_name(name: str) -> str:
-    """Return a recognizable file name for any profile name, unique on every file system."""
-    readable = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:40]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    """Return a recognizable file name for the key of any profile, unique on every file system."""
+    profile, plus, _ = name.partition("+")
+    readable = re.sub(r"[^a-z0-9_-]+", "_", profile.lower())[:40]
+    # Names are the user's. Accounts are others', who may look for two with one short hash, and there are many of them.
+    digits = 40 if plus else 12
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:digits]}"
 
 
 def private_dir(base: Path, *below: str) -> Path:

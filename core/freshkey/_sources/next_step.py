@@ -57,7 +57,7 @@ def _ways_to_sign_in(
 
 def _sign_in(profile: Profile, source: Source, before: str | None, default: Source) -> str:
     option = " --api-key" if source.pasted else "" if source is default else f" --source {source.id}"
-    command = f"{sign_in_command(profile.name)}{option}"
+    command = f"{sign_in_command(profile.word)}{option}"
     if not before:
         return f"Run: {command}"
     return f"{before}{'' if before.endswith(';') else ','} then run: {command}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from freshkey._interprocess.lock import ThreadLock
@@ -12,6 +13,8 @@ from freshkey.model.storage import CredentialStore
 
 
 _KEPT: Final[dict[tuple[str, str], MemoryItems]] = {}
+_ACCOUNTS: Final[dict[tuple[str, str], dict[str, MemoryItems]]] = {}
+"""By state directory and key: of a profile or an account what is kept, and of a profile its accounts."""
 
 
 class MemoryItems:
@@ -33,8 +36,27 @@ class MemoryItems:
         self._values.pop(name, None)
 
 
+class MemoryStore(SlottedStore):
+    """A store in memory, which knows the accounts of its profile."""
+
+    def __init__(self, items: MemoryItems, lock: ThreadLock, accounts: Mapping[str, MemoryItems]) -> None:
+        super().__init__(items, lock)
+        self._accounts = accounts
+
+    def accounts(self) -> Iterable[str]:
+        """Return the accounts that are signed in."""
+        lock = ThreadLock("")
+        stores = {account: SlottedStore(items, lock) for account, items in tuple(self._accounts.items())}
+        return [account for account, store in stores.items() if store.load().payload is not None]
+
+
 @hookimpl
 def store(profile: Profile) -> CredentialStore:
     """Return the store for this state directory and profile, shared by all keepers in the process."""
-    key = (str(profile.state_dir.resolve()), profile.key)
-    return SlottedStore(_KEPT.setdefault(key, MemoryItems()), ThreadLock("\0".join(("memory", *key))))
+    directory = str(profile.state_dir.resolve())
+    key = (directory, profile.key)
+    items = _KEPT.setdefault(key, MemoryItems())
+    accounts = _ACCOUNTS.setdefault((directory, profile.key.partition("+")[0]), {})
+    if profile.account is not None:
+        accounts[profile.account] = items
+    return MemoryStore(items, ThreadLock("\0".join(("memory", *key))), accounts)

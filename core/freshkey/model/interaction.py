@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NoReturn, Protocol, TypeGuard
 
 from freshkey.errors import LoginRequired, sign_in_command
+from freshkey.model.account import command_word
 from freshkey.secret import Secret
 
 
@@ -155,12 +156,16 @@ class NonInteractive:
         profile: Name of the profile, for the message.
         reporter: Receives everything that is not a question; None logs it.
         attended: Whether a caller is waiting for the result; if not, a timer is renewing, and no window may open.
+        account: Which of the profile's accounts it is, for the message; None if there is only one.
     """
 
-    def __init__(self, profile: str, reporter: Reporter | None = None, *, attended: bool = True) -> None:
+    def __init__(
+        self, profile: str, reporter: Reporter | None = None, *, attended: bool = True, account: str | None = None
+    ) -> None:
         reporter = reporter or LoggingReporter()
         self.attended = attended
         self._profile = profile
+        self._account = account
         self.progress = reporter.progress
         self.line = reporter.line
         self.notice = reporter.notice
@@ -201,7 +206,7 @@ class NonInteractive:
         raise LoginRequired(
             "not signed in",
             profile=self._profile,
-            hint=f"Run: {sign_in_command(self._profile)}",
+            hint=f"Run: {sign_in_command(command_word(self._profile, self._account))}",
             code="not-signed-in",
         )
 

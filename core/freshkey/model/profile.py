@@ -6,16 +6,24 @@ import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from attrs import Factory, evolve, field, frozen
 
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, subject
+from freshkey.model.account import account_digest, checked_account, command_word
 from freshkey.model.exchange import BoundSend, HostLimited, Request
 
 
 S = TypeVar("S")
+
+_MARKS: Final = frozenset("@+")
+"""What a key has and no name: before the hash of a project's directory, and before that of an account."""
+
+
+def _checked_or_none(account: object) -> str | None:
+    return None if account is None else checked_account(account)
 
 
 def _cannot_send(request: Request, *, deadline: float = 0.0) -> NoReturn:  # noqa: ARG001  as `BoundSend`
@@ -50,7 +58,8 @@ class Profile:
             another user can change it. Call it before such a file decides whose credential is used, where a secret goes
             or what runs. Without the core, it does nothing.
         account: Which of several identities under this profile it is for; None if the application has only one. An
-            opaque name chosen by the application, which may be passed to the provider as a login hint.
+            opaque text of the application, up to 256 bytes of UTF-8, which may be passed to the provider as a login
+            hint.
         allow_insecure_loopback: Also accept http to this machine, for tests; `send` heeds it, and so does
             `freshkey.oauth`.
         clock: The clock to use for everything that depends on time.
@@ -76,23 +85,37 @@ class Profile:
     redirect_port: int | None = None
     project_dir: Path | None = None
     ensure_own: Callable[[str, Path | str], None] = field(default=lambda _variable, _path: None, eq=False, repr=False)
-    account: str | None = None
+    account: str | None = field(default=None, converter=_checked_or_none)
     allow_insecure_loopback: bool = False
     clock: Clock = field(default=SYSTEM, eq=False, repr=False)
     send: BoundSend = field(default=_cannot_send, eq=False, repr=False)
 
     @property
     def key(self) -> str:
-        """What everything kept for this profile is named by: records, locks, hints, answers.
+        """What everything kept for this profile and account is named by: records, locks, hints, answers.
 
         `name` is for people and for messages. Two projects may each define a profile of one name, and the user may have
-        had one too; none of them may ever see what is kept for another. It may be longer than a name, and contains a
-        character (``@``) that no name has.
+        had one too; none of them may ever see what is kept for another, and neither may two accounts. It may be longer
+        than a name, and contains a character (``@`` or ``+``) that no name has.
         """
-        if self.project_dir is None:
-            return self.name
-        directory = os.fsencode(os.path.normcase(self.project_dir))
-        return f"{self.name}@{hashlib.sha256(directory).hexdigest()[:32]}"
+        if not _MARKS.isdisjoint(self.name):
+            return self.name  # as stores of others get it
+        directory = ""
+        if self.project_dir is not None:
+            path = os.fsencode(os.path.normcase(self.project_dir))
+            directory = f"@{hashlib.sha256(path).hexdigest()[:32]}"
+        account = "" if self.account is None else f"+{account_digest(self.account)}"
+        return f"{self.name}{directory}{account}"
+
+    @property
+    def label(self) -> str:
+        """What messages call it: its name, and its account if there is one, as in ``mail/ada``."""
+        return subject(self.name, self.account)
+
+    @property
+    def word(self) -> str:
+        """What a command line calls it, in quotation marks if the shell needs any: ``mail/ada``, ``'mail/Ada L.'``."""
+        return command_word(self.name, self.account)
 
     def with_hosts(self, hosts: Collection[str]) -> Profile:
         """Return this profile with a `send` that also calls other hosts.

@@ -102,6 +102,10 @@ class CredentialStore(Protocol):
 
     A store that is not always the same place may have a property ``identity``, a `str` that tells the place that the
     last call used from others: what was saved in one does not make a record in another one outdated.
+
+    A store that can list may have a method ``accounts() -> Iterable[str]``, called on the store of a profile without
+    an account: the accounts (`Profile.account`) of that profile for which a credential is stored. Without it, freshkey
+    keeps a list of those that are used on this machine.
     """
 
     kind: str

@@ -26,7 +26,7 @@ def renew(profile: Profile, credential: Credential, reporter: Reporter) -> Crede
     raise LoginRequired(
         "this credential cannot be renewed: it has no refresh token",
         profile=profile.name,
-        hint=f"Replace the credential at its source, or run: {sign_in_command(profile.name)}{option}",
+        hint=f"Replace the credential at its source, or run: {sign_in_command(profile.word)}{option}",
         code="not-renewable",
     )
 

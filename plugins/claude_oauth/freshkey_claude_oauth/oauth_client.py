@@ -126,7 +126,7 @@ def _or_a_key(profile: Profile) -> str:
     """Return the end of a hint that names the way without a client ID, if the profile may use an API key."""
     if profile.source is not None or SOURCE in profile.skip:
         return ""
-    return f". Or use an API key: set ANTHROPIC_API_KEY, or run: {sign_in_command(profile.name)} --api-key"
+    return f". Or use an API key: set ANTHROPIC_API_KEY, or run: {sign_in_command(profile.word)} --api-key"
 
 
 def bound_client(profile: Profile, credential: OAuthToken, *, look_for: Collection[str] = ()) -> OAuthClient:
@@ -154,7 +154,7 @@ def bound_client(profile: Profile, credential: OAuthToken, *, look_for: Collecti
             f"the stored sign-in was issued for a different {' and '.join(changed)}",
             unsent=True,
             profile=profile.name,
-            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.name)}",
+            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.word)}",
             code="sign-in-settings-changed",
         )
     return for_renewals(found, profile.settings_as(ClaudeSettings))

@@ -42,4 +42,4 @@ def renew(profile: Profile, credential: Credential) -> ClaudeToken:
 
 def _sign_in(profile: Profile) -> str:
     """Return the sign-in that works with the profile's settings."""
-    return sign_in_command(profile.name) + (" --api-key" if sign_in_setup(profile) else "")
+    return sign_in_command(profile.word) + (" --api-key" if sign_in_setup(profile) else "")

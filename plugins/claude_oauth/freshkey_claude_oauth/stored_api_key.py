@@ -25,7 +25,7 @@ def acquire(profile: Profile, interaction: Interaction) -> ClaudeApiKey:
         raise LoginRequired(
             "no API key was entered",
             profile=profile.name,
-            hint=f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input",
+            hint=f"Run: {sign_in_command(profile.word)} --api-key, then paste the key, or pipe it to standard input",
             code="no-key-entered",
         )
     shape = looks_like(entered.reveal()) or _other_key(entered.reveal())

@@ -44,7 +44,7 @@ def bound_client(profile: Profile, credential: GoogleCredential) -> OAuthClient:
         raise LoginRequired(
             "the stored sign-in was issued for a different client ID or token endpoint",
             profile=profile.name,
-            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.name)}",
+            hint=f"Restore the profile's previous settings, or run: {sign_in_command(profile.word)}",
             code="sign-in-settings-changed",
         )
     return client

@@ -26,7 +26,7 @@ def renew(profile: Profile, credential: Credential) -> GoogleCredential:
         LoginRequired: The sign-in cannot be renewed, has ended, or belongs to another client or server.
         ProviderRefused: The client was refused.
     """
-    again = f"Run: {sign_in_command(profile.name)}"
+    again = f"Run: {sign_in_command(profile.word)}"
     if not isinstance(credential, GoogleCredential) or credential.refresh_token is None:
         message = "this credential cannot be renewed: it has no refresh token"
         raise LoginRequired(message, profile=profile.name, hint=again, code="not-renewable")

@@ -69,7 +69,7 @@ def _acting_as_another(own: GoogleCredential, profile: Profile, resolved: Resolv
         kind="user",
         display_name=own.identity.email or "the signed-in user",
         account=own.identity.email,
-        sign_in_hint=f"Run: {sign_in_command(profile.name)}",
+        sign_in_hint=f"Run: {sign_in_command(profile.word)}",
     )
     other = fetch_token(principal, build_transport(profile), resolved, profile)
     return evolve(

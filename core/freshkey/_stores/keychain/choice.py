@@ -36,7 +36,7 @@ class Choice:
 
     Attributes:
         items: Service and user name of items of which one exists if anything is stored.
-        profile: Name of the profile.
+        profile: The profile, as a command line names it.
         current: The keychain that was opened last; None before, and where there is only one.
     """
 
@@ -50,7 +50,7 @@ class Choice:
         """Return the choice for the items of a profile; `service` is the prefix of their service names."""
         items = [(service + name, profile.key) for name in FIRST_ITEMS]
         file = StateFile(profile.state_dir, "keychain", f"{file_name(profile.key)}.json")
-        return cls(items, profile.name, file)
+        return cls(items, profile.word, file)
 
     def open(self, opened: Open) -> KeyringBackend:
         """Return the keychain that holds the items, or else the session's own.

@@ -32,10 +32,13 @@ class Codec:
     Attributes:
         formats: Tag to credential class, as in `Description.formats`.
         provider: ID of the provider; credentials of other providers are rejected.
+        owner: What an account is kept by (`Profile.key`: the profile's name and the hash of the account), for which
+            other credentials are rejected; None for a profile without accounts, for which those of accounts are.
     """
 
     formats: Mapping[str, type[Credential]]
     provider: str = field(default="", kw_only=True)
+    owner: str | None = field(default=None, kw_only=True)
 
     @frameless
     def encode(self, credential: Credential, *, bound: Mapping[str, Any] | None = None) -> Secret:
@@ -54,6 +57,8 @@ class Codec:
             envelope = {"schema": SCHEMA, "provider": self.provider, "format": tag, "fields": fields}
             if bound is not None:
                 envelope["bound"] = bound
+            if self.owner is not None:
+                envelope["owner"] = self.owner
             text = json.dumps(envelope, allow_nan=False)
             parse_record(text)  # what is nested too deeply to be read must not be saved
             return Secret(text)
@@ -67,7 +72,8 @@ class Codec:
         """Decode the output of `encode`.
 
         Raises:
-            LoginRequired: It belongs to another provider, because the profile's provider was changed.
+            LoginRequired: It belongs to another provider, because the profile's provider was changed, or to another
+                account, because it was moved there.
             RecordUnreadable: It is corrupt, or was written by a newer version.
         """
         return self.decode_bound(payload)[0]
@@ -75,12 +81,18 @@ class Codec:
     @frameless
     def decode_bound(self, payload: Secret) -> tuple[Credential, Mapping[str, Any] | None]:
         """Like `decode`, with what the credential is bound to: None if an older version stored it."""
-        provider, tag, fields, bound = _envelope(payload)
+        provider, owner, tag, fields, bound = _envelope(payload)
         if provider != self.provider:
             raise LoginRequired(
                 f"the stored sign-in belongs to provider {provider!r}",
                 hint="Sign in again to replace it",
                 code="sign-in-of-another-provider",
+            )
+        if owner != self.owner:
+            raise LoginRequired(
+                "the stored sign-in belongs to another account",
+                hint="Sign in again to replace it",
+                code="sign-in-of-another-account",
             )
         kind = self.formats.get(tag)
         if kind is None:
@@ -95,7 +107,7 @@ class Codec:
         raise _corrupt()
 
 
-def _envelope(payload: Secret) -> tuple[str, str, object, dict[str, Any] | None]:
+def _envelope(payload: Secret) -> tuple[str, str | None, str, object, dict[str, Any] | None]:
     """Return the parts of a payload, after checking the schema, because a newer one may change all the rest."""
     value: Any = None
     with suppress(ValueError):
@@ -110,11 +122,11 @@ def _envelope(payload: Secret) -> tuple[str, str, object, dict[str, Any] | None]
             code="record-too-new",
         )
     provider, tag = value.get("provider"), value.get("format")
-    bound = value.get("bound")
-    readable = bound is None or _is_binding(bound)
+    bound, owner = value.get("bound"), value.get("owner")
+    readable = (bound is None or _is_binding(bound)) and isinstance(owner, str | None)
     if not isinstance(provider, str) or not isinstance(tag, str) or "fields" not in value or not readable:
         raise _corrupt()
-    return provider, tag, value["fields"], bound
+    return provider, owner, tag, value["fields"], bound
 
 
 def _is_binding(value: object) -> bool:

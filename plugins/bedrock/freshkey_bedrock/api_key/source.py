@@ -67,7 +67,7 @@ def from_user(profile: Profile, interaction: Interaction) -> BedrockApiKey:
     """
     entered = interaction.read_secret("Paste your Bedrock API key:")
     if not entered:
-        hint = f"Run: {sign_in_command(profile.name)} --api-key, then paste the key, or pipe it to standard input"
+        hint = f"Run: {sign_in_command(profile.word)} --api-key, then paste the key, or pipe it to standard input"
         raise LoginRequired("no API key was entered", profile=profile.name, hint=hint, code="no-key-entered")
     shape = looks_like(entered.reveal()) or other_than_entered_key(entered.reveal())
     flaw = "it is too long or contains invalid characters" if shape is None else f"it looks like {shape}"

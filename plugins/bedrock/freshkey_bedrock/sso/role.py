@@ -46,7 +46,7 @@ class Role:
         if not (oidc and portal_url and start_url and account_id and role_name):
             hint = setup(profile)
             if profile.source is None and "stored-api-key" not in profile.skip:
-                hint = f"{hint}. Or run: freshkey login {profile.name} --api-key"
+                hint = f"{hint}. Or run: freshkey login {profile.word} --api-key"
             raise ConfigurationError(
                 "the IAM Identity Center sign-in is not configured",
                 profile=profile.name,
