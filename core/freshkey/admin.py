@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from freshkey._trust.question import UNCHECKED, check_fits, demands, outcome
     from freshkey._trust.selection import chosen, named, told
     from freshkey._trust.source_consent import Answer, SourceAnswers
+    from freshkey.model.account import command_word, split_account
     from freshkey.model.interaction import flaw_of_text
 
 _HOMES: Final = {
@@ -72,6 +73,7 @@ _HOMES: Final = {
     "_trust.question": "UNCHECKED check_fits demands outcome",
     "_trust.selection": "chosen named told",
     "_trust.source_consent": "Answer SourceAnswers",
+    "model.account": "command_word split_account",
     "model.interaction": "flaw_of_text",
 }
 
@@ -81,11 +83,11 @@ __all__ = [
     "CONFIG_DIR", "MIN_DESCRIPTOR", "OBSERVERS", "OWN_STORES", "PROFILE", "STATE_DIR", "STORES", "UNCHECKED", "Answer",
     "Choice", "Entry", "Explanation", "Found", "ProviderFacts", "SendToHosts", "SourceAnswers", "Status", "Step",
     "TrustedCommands", "TrustedFile", "TrustedFiles", "add_note", "announced", "check_fits", "child_environment",
-    "chosen", "demands", "escaped", "file_question", "file_to_trust", "find", "find_users_program", "flaw_of_text",
-    "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "notes_of", "outcome", "proposals",
-    "provider_facts", "redacted", "redactor", "refuse_state_in_project", "revoke_file", "sending_nothing",
-    "shell_quoted", "spelled_out", "start_bound", "told", "traceback_note", "trust_file", "trusted_files",
-    "variables_naming", "visible", "with_send",
+    "chosen", "command_word", "demands", "escaped", "file_question", "file_to_trust", "find", "find_users_program",
+    "flaw_of_text", "import_plugin", "is_inherited", "is_nested_too_deeply", "masked", "named", "notes_of", "outcome",
+    "proposals", "provider_facts", "redacted", "redactor", "refuse_state_in_project", "revoke_file", "sending_nothing",
+    "shell_quoted", "spelled_out", "split_account", "start_bound", "told", "traceback_note", "trust_file",
+    "trusted_files", "variables_naming", "visible", "with_send",
 ]
 # fmt: on
 

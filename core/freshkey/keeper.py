@@ -5,31 +5,32 @@ from __future__ import annotations
 import functools
 import logging
 import random as random_module
-import threading
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 
 from attrs import evolve
 
 from freshkey import expiry
+from freshkey._accounts import accounts, logout, status
 from freshkey._accounts import login as login_module
-from freshkey._accounts import logout, status
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
-from freshkey._forksafe import block_fork, in_child
+from freshkey._forksafe import in_child
 from freshkey._renewal import reading
-from freshkey._renewal.context import Runtime, build_context
-from freshkey._renewal.deadlines import CacheEntry
+from freshkey._renewal.context import Runtime
+from freshkey._renewal.held_profiles import HeldProfiles, alias_of
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, arrival, run_in_thread
 from freshkey._sources import explain
 from freshkey._sources.explain import Explanation
-from freshkey._trust.selection import chosen, named
+from freshkey._trust.selection import named
 from freshkey._trust.source_consent import recalling
+from freshkey.adapters.account import AccountSource
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import KeeperClosed, TransientError, about
+from freshkey.errors import TransientError, about
 from freshkey.events import Event, SignedOut, Subscribers
 from freshkey.model.credential import C, Credential, of_kind
 from freshkey.model.description import Description, Inspection
@@ -104,26 +105,33 @@ class Keeper:
         )
         self._elapsed = clock.elapsed
         self._timeout = timeout
-        # The fast path: what `get` reads, by the name that callers use (None for the selected profile).
-        self._held: dict[str | None, CacheEntry] = {}
-        # Everything else goes through these: by the name that callers use, and by the profile's own name.
-        self._opened: dict[str | None, ManagedCredential] = {}
-        self._managed: dict[str, ManagedCredential] = {}
-        self._closed = False
         self._scheduler = Scheduler(self, clock)
-        self._forget_threads()
+        self._profiles = HeldProfiles(self.configuration, self._runtime, self._scheduler)
+        # The fast path: what `get` reads. Everything else goes through `_opened`, by the same names.
+        self._held, self._opened = self._profiles.held, self._profiles.opened
         _KEEPERS.add(self)
 
     # --- credentials ----------------------------------------------------------------------------------------------
 
     @overload
     def get(
-        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        account: str | None = None,
     ) -> Credential: ...
 
     @overload
     def get(
-        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None, kind: type[C]
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        kind: type[C],
+        account: str | None = None,
     ) -> C: ...
 
     def get(
@@ -133,6 +141,7 @@ class Keeper:
         min_ttl: float = 0.0,
         refused: Credential | None = None,
         kind: type[Credential] | None = None,
+        account: str | None = None,
     ) -> Credential:
         """Return a usable credential: from memory if it is fresh, otherwise as soon as there is one.
 
@@ -147,6 +156,8 @@ class Keeper:
             refused: A credential from this keeper that a server rejected. A newer one is returned; if there is
                 none yet, it is renewed now.
             kind: The class that the credential must have, such as `freshkey.ApiKey`; the result is typed as that.
+            account: Which of several identities under the profile: any text of up to 256 bytes in UTF-8, compared byte
+                by byte. None if there is only one.
 
         Raises:
             ConfigurationError: It has another class than `kind` (``wrong-credential-kind``).
@@ -156,13 +167,13 @@ class Keeper:
         """
         # Fast path: no lock and no wall clock. A dict lookup is atomic, and `ManagedCredential` has already folded both
         # clocks into the two deadlines. Only `refused` always takes the slow path.
-        held = self._held.get(profile)
+        held = self._held.get(profile if account is None else (profile, account))
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
                 return held.credential if kind is None else of_kind(held.credential, kind, profile)
-        asking = self._asking(profile, min_ttl, refused)
-        with about(profile):
+        asking = self._asking(profile, account, min_ttl, refused)
+        with about(profile, account):
             try:
                 future = next(asking)
                 while True:
@@ -173,12 +184,23 @@ class Keeper:
 
     @overload
     async def aget(
-        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        account: str | None = None,
     ) -> Credential: ...
 
     @overload
     async def aget(
-        self, profile: str | None = None, *, min_ttl: float = 0.0, refused: Credential | None = None, kind: type[C]
+        self,
+        profile: str | None = None,
+        *,
+        min_ttl: float = 0.0,
+        refused: Credential | None = None,
+        kind: type[C],
+        account: str | None = None,
     ) -> C: ...
 
     async def aget(
@@ -188,64 +210,70 @@ class Keeper:
         min_ttl: float = 0.0,
         refused: Credential | None = None,
         kind: type[Credential] | None = None,
+        account: str | None = None,
     ) -> Credential:
         """Like `get`, for asyncio: does not block the event loop.
 
         Canceling one caller does not affect the others: the renewal continues.
         """
         # Fast path: see `get`.
-        held = self._held.get(profile)
+        held = self._held.get(profile if account is None else (profile, account))
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
                 return held.credential if kind is None else of_kind(held.credential, kind, profile)
-        asking = self._asking(profile, min_ttl, refused)
+        asking = self._asking(profile, account, min_ttl, refused)
         try:
             future = next(asking)
             while True:
-                with about(profile):
+                with about(profile, account):
                     arrived = await arrival(future, self._timeout)
                 future = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
             return credential if kind is None else of_kind(credential, kind, profile)
 
-    def prefetch(self, *profiles: str) -> None:
+    def prefetch(self, *profiles: str, account: str | None = None) -> None:
         """Start getting credentials in the background for `profiles`, or the selected one, and return at once.
 
-        Errors are raised by a later `get`. A locked keychain does not prompt before that.
+        Errors are raised by a later `get`. A locked keychain does not prompt before that. With `account`, it is that
+        account of each profile: call it once for each account that you expect.
         """
         for profile in profiles or (None,):
             try:
-                run_in_thread("prefetch", functools.partial(self._prefetch, profile))
+                run_in_thread("prefetch", functools.partial(self._prefetch, profile, account))
             except TransientError as error:
                 log.debug("prefetch failed: %s [%s]", error, error.code)
 
-    def headers(self, profile: str | None, method: str, url: str, body: bytes = b"") -> dict[str, str]:
+    def headers(
+        self, profile: str | None, method: str, url: str, body: bytes = b"", *, account: str | None = None
+    ) -> dict[str, str]:
         """Return the headers that authorize one request; see `get` and `Credential.headers`."""
-        return self.get(profile).headers(method, url, body)
+        return self.get(profile, account=account).headers(method, url, body)
 
-    def auth(self, profile: str | None = None, *, allow_http: bool = False) -> httpx.Auth:
+    def auth(self, profile: str | None = None, *, allow_http: bool = False, account: str | None = None) -> httpx.Auth:
         """Return an ``auth`` for httpx that signs each request, and if it is rejected, renews and retries once.
 
         Args:
             profile: Name of the profile; None for the selected one.
             allow_http: Also sign requests that are not encrypted; to this machine they always may be.
+            account: Which of the profile's accounts; see `get`.
         """
         from freshkey.adapters.httpx import KeeperAuth
 
-        return KeeperAuth(self, profile, allow_http)
+        return KeeperAuth(self if account is None else AccountSource(self, account), profile, allow_http)
 
-    def refresh(self, profile: str | None = None) -> Credential:
-        """Renew now, as requested by the user, and return the newer credential.
+    def refresh(self, profile: str | None = None, *, account: str | None = None) -> Credential:
+        """Renew now, as requested by the user, and return the newer credential; `account` as for `get`.
 
         Raises:
             FreshkeyError: It could not be renewed; the existing credential is unaffected.
         """
-        managed = self._open_profile(profile)
-        answer = managed.get(by_user=True)
-        credential = answer if isinstance(answer, Credential) else answer.wait(self._timeout)
-        return self.get(profile) if managed.has_ended(credential) else credential
+        managed = self._open_profile(profile, account)
+        with _about(managed):
+            answer = managed.get(by_user=True)
+            credential = answer if isinstance(answer, Credential) else answer.wait(self._timeout)
+        return self.get(profile, account=account) if managed.has_ended(credential) else credential
 
     # --- sessions -------------------------------------------------------------------------------------------------
 
@@ -257,6 +285,7 @@ class Keeper:
         pasted: bool = False,
         replace: bool = False,
         interaction: Interaction | None = None,
+        account: str | None = None,
     ) -> Credential:
         """Sign in with the user's help and store the credential; one that it replaces is revoked at the provider.
 
@@ -269,16 +298,53 @@ class Keeper:
             pasted: Use the source for a secret that the user enters, such as an API key.
             replace: Replace a sign-in without asking.
             interaction: How to ask the user; None uses the keeper's.
+            account: Which of the profile's accounts; see `get`. Nothing has to be configured for it.
 
         Raises:
             FreshkeyError: The sign-in failed; a credential stored earlier is unaffected.
         """
-        managed = self._open_to_change(profile)
-        user = interaction or self._runtime.interaction or NonInteractive(managed.context.profile.name)
-        return login_module.sign_in(managed, source_id=source, pasted=pasted, replace=replace, interaction=user)
+        managed = self._open_to_change(profile, account)
+        own = managed.context.profile
+        user = interaction or self._runtime.interaction or NonInteractive(own.name, account=own.account)
+        with _about(managed):
+            return login_module.sign_in(managed, source_id=source, pasted=pasted, replace=replace, interaction=user)
+
+    def import_credential(
+        self, profile: str | None, credential: Credential, *, account: str | None = None
+    ) -> Credential:
+        """Store a credential that the application obtained itself, as if the user had signed in with freshkey.
+
+        For a web framework that has its own OAuth callback, or for moving sign-ins from another library: from then on
+        freshkey keeps it and renews it, so nothing else may. What it replaces is not revoked at the provider, because
+        it may be an earlier state of the same grant.
+
+        Args:
+            profile: Name of the profile; None for the selected one.
+            credential: The credential, in a format of the provider. Its `source` names the one that it would have come
+                from; empty for the one that a sign-in uses.
+            account: Which of the profile's accounts; see `get`.
+
+        Returns:
+            The credential as it was stored.
+
+        Raises:
+            ConfigurationError: It is not one that this profile could have obtained and can keep.
+            StoreError: It could not be stored.
+        """
+        from freshkey._accounts.import_credential import import_credential
+
+        managed = self._open_to_change(profile, account)
+        with _about(managed):
+            return import_credential(managed, credential)
 
     def import_key(
-        self, profile: str | None, service: str, username: str, *, reporter: Reporter | None = None
+        self,
+        profile: str | None,
+        service: str,
+        username: str,
+        *,
+        reporter: Reporter | None = None,
+        account: str | None = None,
     ) -> Credential:
         """Move a key that another program stored in the OS keychain into this profile.
 
@@ -287,42 +353,66 @@ class Keeper:
             service: Service name of that program's keychain item.
             username: User name of that program's keychain item.
             reporter: Receives progress messages; None uses the keeper's.
+            account: Which of the profile's accounts; see `get`.
 
         Raises:
             FreshkeyError: The import failed; that program's item still exists.
         """
         from freshkey._accounts.import_key import ForeignItem, import_key
 
-        managed = self._open_to_change(profile)
+        managed = self._open_to_change(profile, account)
         settings = self.configuration.stores.get("keyring", {})
-        item = ForeignItem.of(managed.context.profile, service, username, settings)
-        return import_key(managed, item, reporter or self._runtime.reporter)
+        with _about(managed):
+            item = ForeignItem.of(managed.context.profile, service, username, settings)
+            return import_key(managed, item, reporter or self._runtime.reporter)
 
-    def logout(self, profile: str | None = None) -> SignedOut:
-        """Revoke and remove the owned credential of a profile, and return what was done.
+    def logout(self, profile: str | None = None, *, account: str | None = None) -> SignedOut:
+        """Revoke and remove the owned credential of a profile, or of one of its accounts; return what was done.
+
+        Other processes notice that, and so does a copy of the store that is put back. Afterward, an account is one that
+        no one has signed in to.
 
         Raises:
             StoreError: It could not be removed.
         """
-        return logout.sign_out(self._open_to_change(profile))
+        managed = self._open_to_change(profile, account)
+        with _about(managed):
+            return logout.sign_out(managed)
 
-    def status(self, profile: str | None = None) -> Status:
-        """Return the state of a profile, without using the network."""
-        return status.status(self._open_profile(profile))
+    def accounts(self, profile: str | None = None) -> tuple[str, ...]:
+        """Return the accounts of a profile that someone is signed in to, sorted.
 
-    def inspect(self, profile: str | None = None) -> Inspection:
+        Keychains cannot list what they hold, so these are the accounts that were used on this machine; one that only a
+        deleted state directory knew comes back when it is used.
+
+        Raises:
+            StoreError: The store lists them itself, and cannot be read.
+        """
+        self._must_be_open()
+        with about(profile):
+            return accounts.accounts(self._profiles.context(profile))
+
+    def status(self, profile: str | None = None, *, account: str | None = None) -> Status:
+        """Return the state of a profile, or of one of its accounts, without using the network."""
+        managed = self._open_profile(profile, account)
+        with _about(managed):
+            return status.status(managed)
+
+    def inspect(self, profile: str | None = None, *, account: str | None = None) -> Inspection:
         """Check with the provider whose credential it is, and whether it is still valid."""
-        context = self._open_profile(profile).context
-        return context.hooks.inspect(context.profile, self.get(profile))
+        managed = self._open_profile(profile, account)
+        context, credential = managed.context, self.get(profile, account=account)
+        with _about(managed):
+            return context.hooks.inspect(context.profile, credential)
 
-    def explain(self, profile: str | None = None) -> Explanation:
+    def explain(self, profile: str | None = None, *, account: str | None = None) -> Explanation:
         """Return which profile is selected, which source is used, and why."""
         selection = self.configuration.select(profile)
         # By its name, as if the caller had named it: this gives out nothing, and shows what a project would choose.
-        managed = self._open_profile(selection.name)
+        managed = self._open_profile(selection.name, selection.account if account is None else account)
         context = managed.context
         stored = reading.StoredSignIn(context)
-        return explain.explain(
+        found = explain.explain(
             context.profile,
             context.description,
             selected_by=selection.selected_by,
@@ -335,24 +425,28 @@ class Keeper:
             consent=context.consent and recalling(context.profile),
             selection=self.configuration.choices(profile),
         )
+        return evolve(found, account=context.profile.account)
 
     def describe(self, profile: str | None = None) -> Description:
         """Return the description of a profile's provider."""
         return self._open_profile(profile).context.description
 
-    def export(self, format_name: str, credential: Credential, profile: str | None = None) -> str:
+    def export(
+        self, format_name: str, credential: Credential, profile: str | None = None, *, account: str | None = None
+    ) -> str:
         """Return a credential of a profile in one of its provider's formats for other tools.
 
         Args:
             format_name: The format, of those in ``describe(profile).exports``.
             credential: What `get` returned.
             profile: The profile.
+            account: Which of its accounts; see `get`.
 
         Raises:
             ConfigurationError: The format cannot hold this credential.
             PluginBroken: The provider raised something else.
         """
-        return self._open_profile(profile).context.export(format_name, credential)
+        return self._open_profile(profile, account).context.export(format_name, credential)
 
     def profiles(self) -> tuple[str, ...]:
         """Return the names of the configured profiles."""
@@ -369,9 +463,7 @@ class Keeper:
 
         A renewal that pauses before its next attempt ends at once.
         """
-        with self._mutex:
-            self._closed = True
-            self._held.clear()
+        self._profiles.close()
         self._scheduler.stop()
         deadline = self._elapsed() + CLOSING_TIMEOUT
         for managed in self.all_managed():
@@ -389,16 +481,15 @@ class Keeper:
 
     def all_managed(self) -> Collection[ManagedCredential]:
         """Return all profiles in use; for the timer."""
-        with self._mutex:
-            return tuple(self._managed.values())
+        return self._profiles.all()
 
     def _asking(
-        self, profile: str | None, min_ttl: float, refused: Credential | None
+        self, profile: str | None, account: str | None, min_ttl: float, refused: Credential | None
     ) -> Generator[SharedFuture[Any], Any, Credential]:
         """Yield futures to wait for, then return the credential; `get` and `aget` differ only in how they wait."""
-        managed = self._opened.get(profile)
+        managed = self._opened.get(alias_of(profile, account))
         if managed is None:
-            managed = yield self._open(profile)
+            managed = yield self._profiles.open(profile, account)
         for round_ in range(ROUNDS):
             self._must_be_open()
             answer = managed.get(min_ttl=min_ttl, refused=refused)
@@ -436,86 +527,37 @@ class Keeper:
             code="expires-too-soon",
         )
 
-    def _prefetch(self, profile: str | None, future: SharedFuture[Credential]) -> None:
+    def _prefetch(self, profile: str | None, account: str | None, future: SharedFuture[Credential]) -> None:
         # No one waits, so the keychain does not prompt; a caller who joins may have it prompt.
-        answer = self._open_profile(profile).get(background=True)
+        answer = self._open_profile(profile, account).get(background=True)
         future.set_result(answer.wait(self._timeout) if isinstance(answer, SharedFuture) else answer)
 
     def _must_be_open(self) -> None:
-        if self._closed:
-            raise KeeperClosed("this keeper is closed", hint="Create a new Keeper")
+        self._profiles.must_be_open()
 
-    def _open_profile(self, profile: str | None) -> ManagedCredential:
+    def _open_profile(self, profile: str | None, account: str | None = None) -> ManagedCredential:
         """Return a profile of this keeper, and open it first if needed."""
         self._must_be_open()
-        with about(profile):
-            return self._opened.get(profile) or self._open(profile).wait(self._timeout)
+        with about(profile, account):
+            opened = self._opened.get(alias_of(profile, account))
+            return opened or self._profiles.open(profile, account).wait(self._timeout)
 
-    def _open_to_change(self, profile: str | None) -> ManagedCredential:
+    def _open_to_change(self, profile: str | None, account: str | None) -> ManagedCredential:
         """Return a profile whose sign-in is to be changed: never one that only a project's file chose."""
         self._must_be_open()
-        return self._open_profile(named(self.configuration, profile, self._runtime.providers))
-
-    def _open(self, profile: str | None) -> SharedFuture[ManagedCredential]:
-        """Load what a profile needs on a separate thread; concurrent callers share it."""
-        with self._mutex:
-            self._must_be_open()
-            future = self._openings.get(profile)
-            if future is None or (future.done and profile not in self._opened):
-                future = run_in_thread(
-                    "opening",
-                    lambda future: self._do_open(future, profile),
-                    late="timed out while its provider was being loaded",
-                )
-                self._openings[profile] = future
-            return future
-
-    def _do_open(self, future: SharedFuture[ManagedCredential], alias: str | None) -> None:
-        with block_fork():
-            # Here, and not where a profile is loaded: one profile may be both named and chosen by a project.
-            name = chosen(self.configuration, alias, self._runtime.providers, self._runtime.approve).name
-            # One lock per profile: two names may mean the same one, and a provider that hangs must not block others.
-            with self._opening_mutexes.setdefault(name, threading.Lock()):
-                managed = self._managed.get(name) or self._new_managed(name)
-        with self._mutex:
-            self._managed[name] = self._opened[alias] = managed
-            if managed.held is not None and not self._closed:
-                self._held[alias] = managed.held
-        future.set_result(managed)
-        self._scheduler.wake()
-
-    def _new_managed(self, name: str) -> ManagedCredential:
-        context = build_context(name, self.configuration, self._runtime)
-        publish = functools.partial(self._publish, name)
-        return ManagedCredential(context, publish=publish, emit=self._subscribers.tell, wake=self._scheduler.wake)
-
-    def _publish(self, name: str, held: CacheEntry | None) -> None:
-        """Put a cache entry where `get` finds it, under every name that callers use for the profile."""
-        with self._mutex:
-            managed = self._managed.get(name)
-            for alias, opened in self._opened.items():
-                if opened is not managed:
-                    continue
-                if held is None or self._closed:
-                    self._held.pop(alias, None)
-                else:
-                    self._held[alias] = held
-
-    def _forget_threads(self) -> None:
-        self._mutex = threading.Lock()
-        self._opening_mutexes: dict[str, threading.Lock] = {}
-        self._openings: dict[str | None, SharedFuture[ManagedCredential]] = {}
+        selection = named(self.configuration, profile, self._runtime.providers)
+        return self._open_profile(selection.name, account if account is not None else selection.account)
 
     def after_fork(self) -> None:
         """In a forked child: keep the credentials, but replace the parent's locks and forget its threads."""
-        self._forget_threads()
-        # The parent's timer does not exist here. The next `get` opens its profile again, which starts a new one.
-        self._held.clear()
-        self._opened.clear()
+        self._profiles.after_fork()
         self._scheduler.forget_threads()
         self._runtime.breaker.forget_threads()
-        for managed in self._managed.values():
-            managed.forget_threads()
+
+
+def _about(managed: ManagedCredential) -> AbstractContextManager[None]:
+    """Name the profile and the account in errors, also if something else than the caller selected them."""
+    return about(managed.context.profile.name, managed.context.profile.account)
 
 
 _KEEPERS: weakref.WeakSet[Keeper] = weakref.WeakSet()

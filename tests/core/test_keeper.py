@@ -79,7 +79,7 @@ def test_fast_path_uses_no_hook_lock_thread_file_or_import(world: World) -> None
     sys.addaudithook(audit)
     world.journal.clear()
     modules = set(sys.modules)
-    taken = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._scheduler._mutex]
+    taken = [keeper._profiles._mutex, *keeper._profiles._opening_mutexes.values(), keeper._scheduler._mutex]
     mutexes: list[Any] = [*taken, *(managed._mutex for managed in keeper.all_managed())]
     for mutex in mutexes:
         mutex.acquire()
@@ -848,15 +848,15 @@ def test_provider_that_hangs_while_loading_does_not_block_other_profiles(world: 
     keeper = world.keeper()
     keeper._timeout = 0.05
     opening, proceed = threading.Event(), threading.Event()
-    new_holding = keeper._new_managed
+    new_holding = keeper._profiles._new_managed
 
-    def slow(name: str) -> Any:
+    def slow(name: str, account: str | None) -> Any:
         if name == "also-me":
             opening.set()
             proceed.wait()
-        return new_holding(name)
+        return new_holding(name, account)
 
-    keeper._new_managed = slow  # type: ignore[method-assign]
+    keeper._profiles._new_managed = slow  # type: ignore[method-assign]
     for interaction in (keeper.get, keeper.refresh, lambda name: asyncio.run(keeper.aget(name))):
         with raises_code(TransientError, "renewal-timed-out") as caught:
             interaction("also-me")
@@ -878,7 +878,7 @@ def test_close_waits_for_a_renewal_and_later_calls_raise(world: World) -> None:
     until(lambda: world.provider.inside == 1)
     closing = threading.Thread(target=keeper.close)
     closing.start()
-    until(lambda: keeper._closed)
+    until(lambda: keeper._profiles.closed)
     assert closing.is_alive()
     world.provider.gate.set()
     closing.join(20)
@@ -943,7 +943,9 @@ def test_forked_child_returns_the_held_credential_and_can_renew(tmp_path: Path) 
         until(lambda: keeper._scheduler._thread is not None)
         # Locks that other threads of the parent hold during the fork.
         (managed,) = keeper.all_managed()
-        mutexes = [keeper._mutex, *keeper._opening_mutexes.values(), keeper._scheduler._mutex, managed._mutex]
+        profiles = keeper._profiles
+        opening = profiles._opening_mutexes.values()
+        mutexes = [profiles._mutex, *opening, keeper._scheduler._mutex, managed._mutex]
         for mutex in mutexes:
             mutex.acquire()
         pid = os.fork()

@@ -196,11 +196,11 @@ class Machine:
             keeper.get("me")
             until(lambda: future(keeper) is None, "rest")
             managed = keeper._open_profile("me")
-            real = keeper._mutex, managed._mutex
-            keeper._mutex, managed._mutex = map(Watched, real)  # type: ignore[assignment]
+            real = keeper._profiles._mutex, managed._mutex
+            keeper._profiles._mutex, managed._mutex = map(Watched, real)  # type: ignore[assignment]
             yield keeper
             # Closing may wait for the renewal, which holds them now and then.
-            keeper._mutex, managed._mutex = real
+            keeper._profiles._mutex, managed._mutex = real
 
 
 def future(keeper: Keeper) -> SharedFuture[Credential] | None:

@@ -203,7 +203,7 @@ def race(order: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Server,
         clock=CLOCK,
         random=lambda: 0.0,
         interaction=None,
-        open_store=lambda: store,
+        open_store=lambda _: store,
     )
     store.save(Record(generation=1, payload=context.codec.encode(FIRST), written_at=0.0))
     memories = [Memory(), Memory()]

@@ -18,7 +18,7 @@ from freshkey._config.profile_selection import Choice
 from freshkey._sources.explain import Explanation
 from freshkey._sources.precedence import Step
 from freshkey.clock import SYSTEM
-from freshkey.errors import ConfigurationError
+from freshkey.errors import ConfigurationError, subject
 from freshkey.events import Event, SignedOut
 from freshkey.expiry import Freshness
 from freshkey.model.credential import ApiKey, Credential, OAuthToken
@@ -108,6 +108,7 @@ class FakeKeeper:
     detected: Detected | None = None
     overruled: dict[str, str] = field(factory=dict)
     ignored: tuple[str, ...] = ()
+    listed: dict[str, tuple[str, ...]] = field(factory=dict)
     last_error: str | None = None
     freshness: Freshness = Freshness.FRESH
     asked: list[tuple[object, ...]] = field(factory=list)
@@ -140,11 +141,13 @@ class FakeKeeper:
         if self.fails is not None:
             raise self.fails
 
-    def get(self, profile: str, *, min_ttl: float = 0, refused: Credential | None = None) -> Credential:
+    def get(
+        self, profile: str, *, min_ttl: float = 0, refused: Credential | None = None, account: str | None = None
+    ) -> Credential:
         if refused is not None:
-            self._answer("get", profile, min_ttl, refused)
+            self._answer("get", subject(profile, account), min_ttl, refused)
             return self.newer
-        self._answer("get", profile, min_ttl)
+        self._answer("get", subject(profile, account), min_ttl)
         return self.credential
 
     def login(
@@ -155,26 +158,31 @@ class FakeKeeper:
         pasted: bool = False,
         replace: bool = False,
         interaction: Any = None,
+        account: str | None = None,
     ) -> Credential:
         self.interaction = interaction
-        self._answer("login", profile, "pasted" if pasted else source, *(["replace"] if replace else []))
+        self._answer(
+            "login", subject(profile, account), "pasted" if pasted else source, *(["replace"] if replace else [])
+        )
         return self.credential
 
-    def import_key(self, profile: str, service: str, username: str, *, reporter: Reporter) -> Credential:
+    def import_key(
+        self, profile: str, service: str, username: str, *, reporter: Reporter, account: str | None = None
+    ) -> Credential:
         self.reporter = reporter
-        self._answer("import_key", profile, service, username)
+        self._answer("import_key", subject(profile, account), service, username)
         return self.credential
 
-    def refresh(self, profile: str) -> Credential:
-        self._answer("refresh", profile)
+    def refresh(self, profile: str, *, account: str | None = None) -> Credential:
+        self._answer("refresh", subject(profile, account))
         return self.credential
 
-    def logout(self, profile: str) -> SignedOut:
-        self._answer("logout", profile)
+    def logout(self, profile: str, *, account: str | None = None) -> SignedOut:
+        self._answer("logout", subject(profile, account))
         return self.signed_out
 
-    def inspect(self, profile: str) -> Inspection:
-        self._answer("inspect", profile)
+    def inspect(self, profile: str, *, account: str | None = None) -> Inspection:
+        self._answer("inspect", subject(profile, account))
         if isinstance(self.inspection, Exception):
             raise self.inspection
         return self.inspection
@@ -193,11 +201,12 @@ class FakeKeeper:
         made = Profile(name=profile, provider="x", settings=None, state_dir=Path())
         return self.exports[format_name](made, credential)
 
-    def explain(self, profile: str | None) -> Explanation:
+    def explain(self, profile: str | None, *, account: str | None = None) -> Explanation:
         self._answer("explain", profile)
         detected = Detected(kind="API key", origin="environment variable APP_KEY", last_four="abcd")
         return Explanation(
             profile=profile or "me",
+            account=account,
             selected_by="argument",
             provider="claude_oauth",
             selection=(
@@ -210,11 +219,14 @@ class FakeKeeper:
             ),
         )
 
-    def status(self, profile: str) -> Any:
+    def accounts(self, profile: str) -> tuple[str, ...]:
+        return self.listed.get(profile, ())
+
+    def status(self, profile: str, *, account: str | None = None) -> Any:
         if profile == "broken" and self.fails is not None:
             raise self.fails
         return SimpleNamespace(
-            profile=Profile(name=profile, provider="claude_oauth", settings=None, state_dir=Path("/")),
+            profile=Profile(name=profile, provider="claude_oauth", settings=None, state_dir=Path("/"), account=account),
             store="file",
             source="sign-in",
             generation=3,

@@ -354,7 +354,7 @@ class Client:
             clock=machine.clock,
             random=lambda: machine.random,
             interaction=None,
-            open_store=lambda: store,
+            open_store=lambda _: store,
         )
         self.managed = ManagedCredential(context, publish=self._publish, emit=self._hear_event, wake=lambda: None)
 

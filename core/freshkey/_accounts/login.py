@@ -89,25 +89,40 @@ def _acquire_and_keep(
 ) -> Credential:
     context = managed.context
     credential = context.hooks.acquire(context.profile, source, interaction)
-    # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
-    caller, hold = contextvars.copy_context(), ExitHold(context.profile.name)
-    keep = functools.partial(_keep, managed=managed, credential=credential, replacement=replacement, hold=hold)
-    hold.saving()
-    try:
-        future: SharedFuture[Credential] = run_in_thread(
-            "sign-in",
-            lambda future: caller.run(keep, future),
-            late="timed out waiting for the store; saving continues in the background",
-        )
-    except FreshkeyError:
-        hold.close()
-        raise
-    served = future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
+    served = keep(managed, credential, replacement)
     if replacement is not None:
         replacement.wait()
         if replacement.notice:
             interaction.notice(replacement.notice)
     return served
+
+
+def keep(managed: ManagedCredential, credential: Credential, replacement: Replacement | None = None) -> Credential:
+    """Store a new sign-in as the next generation, under the lock, and serve it.
+
+    Args:
+        managed: The profile.
+        credential: What was issued.
+        replacement: What becomes of the credential that was stored before; None leaves it alone.
+
+    Raises:
+        FreshkeyError: It was not stored, or not yet.
+    """
+    context = managed.context
+    # On a thread that outlives an interrupted caller: the credential has been issued, so store it.
+    caller, hold = contextvars.copy_context(), ExitHold(context.profile.label)
+    work = functools.partial(_keep, managed=managed, credential=credential, replacement=replacement, hold=hold)
+    hold.saving()
+    try:
+        future: SharedFuture[Credential] = run_in_thread(
+            "sign-in",
+            lambda future: caller.run(work, future),
+            late="timed out waiting for the store; saving continues in the background",
+        )
+    except FreshkeyError:
+        hold.close()
+        raise
+    return future.wait(WAIT + prompts.UNLOCK_TIMEOUT)
 
 
 def _missing_store(context: ProfileContext) -> StoreUnavailable | None:

@@ -46,7 +46,7 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
 
 def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None:
     try:
-        with about(managed.context.profile.name):
+        with about(managed.context.profile.name, managed.context.profile.account):
             if stores_nothing(managed.context):
                 event = _not_signed_in(managed.context)
                 managed.drop(event)
@@ -68,7 +68,7 @@ def _erase(managed: ManagedCredential) -> SignedOut:
             # A tombstone as the next generation, so that every process notices.
             generation = next_generation(snapshot, newest_saved(context))
             grave = Record(generation=generation, payload=None, written_at=context.clock.now().wall)
-            with ExitHold(context.profile.name) as hold:
+            with ExitHold(context.profile.label) as hold:
                 hold.saving()  # what was just revoked must not stay in the store
                 context.store.save(grave)
             # No pause or refusal of the sign-in outlives it.
@@ -76,6 +76,8 @@ def _erase(managed: ManagedCredential) -> SignedOut:
             kept = {name: getattr(before, name) for name in ("store", "generation", "signed_out", "elsewhere")}
             note_saved(context, Hints(**kept), grave)
             context.notifier.notify()
+        if context.index is not None and context.profile.account is not None:
+            context.index.remove(context.profile.account)
         managed.drop(event)
     return event
 
@@ -92,19 +94,20 @@ def _with_outlook(context: ProfileContext, event: SignedOut) -> SignedOut:
 
 
 def _not_signed_in(context: ProfileContext) -> SignedOut:
-    return SignedOut(profile=context.profile.name, revoked=None, detail="not signed in")
+    return _done(context, None, "not signed in")
+
+
+def _done(context: ProfileContext, revoked: bool | None, detail: str) -> SignedOut:
+    return SignedOut(profile=context.profile.name, account=context.profile.account, revoked=revoked, detail=detail)
 
 
 def _revoke(context: ProfileContext, payload: Secret) -> SignedOut:
     """Revoke the credential at the provider, and return the result as an event."""
-    name = context.profile.name
     try:
         revoked = context.hooks.revoke(context.description, context.profile, decode(context, payload))
     except FreshkeyError as error:
         detail = f"deleted from the store, but not revoked at the provider: {error.message}"
-        return SignedOut(profile=name, revoked=False, detail=detail)
+        return _done(context, False, detail)
     if not revoked:
-        return SignedOut(
-            profile=name, revoked=None, detail="deleted from the store; the provider does not support revocation"
-        )
-    return SignedOut(profile=name, revoked=True, detail="revoked at the provider and deleted from the store")
+        return _done(context, None, "deleted from the store; the provider does not support revocation")
+    return _done(context, True, "revoked at the provider and deleted from the store")

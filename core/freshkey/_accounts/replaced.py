@@ -50,7 +50,7 @@ def live_sign_in(context: ProfileContext, refused: Collection[int]) -> Credentia
 
 def may_replace(context: ProfileContext, current: Credential, interaction: Interaction) -> bool:
     """Ask the user; where no one can be asked, the caller has asked for a sign-in, and that counts."""
-    name, label = context.profile.name, current.identity.label
+    name, label = context.profile.label, current.identity.label
     source = context.description.source(current.source or "")
     if source is not None and source.automatic:
         return True  # no one signed in for it

@@ -185,7 +185,7 @@ def _last_error(managed: ManagedCredential, hints: Hints, found: Reading) -> tup
     if hints.kind is None or of_another or hints.subject not in (None, subject_of(context, found)):
         return None, None, None
     told = describe_shared(hints, context.clock.now(), owned=found.owned)
-    hint = hint_to_retry(context.profile.name, None if found.owned else found.detected)
+    hint = hint_to_retry(context.profile.word, None if found.owned else found.detected)
     return told, hints.error_code, hint
 
 

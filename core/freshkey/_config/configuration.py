@@ -3,7 +3,7 @@
 Which profile is used (`Configuration.select`); the first that is set wins:
 
 1. the name that the caller passes, such as that on the command line
-2. the environment variable ``FRESHKEY_PROFILE``
+2. the environment variable ``FRESHKEY_PROFILE``, which may also name an account: ``mail/ada``
 3. ``profile`` in the project's ``.freshkey.toml``
 4. ``default`` in the user's ``config.toml``
 
@@ -60,6 +60,7 @@ from freshkey._files.packaged import own_place
 from freshkey._files.path_text import path_flaw
 from freshkey._text.shell_words import install_command
 from freshkey.errors import ConfigurationError, closest, suggestion
+from freshkey.model.account import split_account
 from freshkey.model.profile import Profile
 from freshkey.secret import quoted
 
@@ -225,8 +226,12 @@ class Configuration:
         return choices(self._places(name))
 
     def _places(self, given: str | None) -> tuple[Place, ...]:
-        def named(name: str | None, selected_by: str, **more: bool) -> Selection | None:
-            return Selection(name=name, selected_by=selected_by, **more) if name else None
+        def named(
+            name: str | None, selected_by: str, *, by_project: bool = False, account: str | None = None
+        ) -> Selection | None:
+            if not name:
+                return None
+            return Selection(name=name, selected_by=selected_by, by_project=by_project, account=account)
 
         def by_project() -> Selection | None:
             if self.project is None:
@@ -234,9 +239,13 @@ class Configuration:
             where = self.project.document.where("profile")
             return named(self.project.profile, f"profile in {where}", by_project=True)
 
+        def by_variable() -> Selection | None:
+            profile, account = split_account(self._environ.get(PROFILE, ""))
+            return named(profile, f"environment variable {PROFILE}", account=account)
+
         return (
-            ("argument", lambda: named(given, "argument", is_named=True)),
-            (PROFILE, lambda: named(self._environ.get(PROFILE), f"environment variable {PROFILE}")),
+            ("argument", lambda: Selection(name=given, selected_by="argument", is_named=True) if given else None),
+            (PROFILE, by_variable),
             (".freshkey.toml", by_project),
             ("default", lambda: named(self.default, f"default in {self.document.where('default')}")),
         )

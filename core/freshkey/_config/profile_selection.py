@@ -19,12 +19,14 @@ class Selection:
         selected_by: What selected it, for messages.
         is_named: Whether the caller named it; otherwise something else did, such as a variable or a file.
         by_project: Whether a project's file selected it.
+        account: The account that was selected with it, or None: only a variable can, as in ``mail/ada``.
     """
 
     name: str
     selected_by: str
     is_named: bool = False
     by_project: bool = False
+    account: str | None = None
 
 
 Place = tuple[str, Callable[[], Selection | None]]

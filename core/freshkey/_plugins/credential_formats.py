@@ -58,6 +58,15 @@ _MIN_LONG: Final = 16
 """Shorter values also occur in names by chance."""
 
 
+def unhidden_field(credential: Credential) -> str | None:
+    """Return the name of a field that holds something else than the `Secret` that it is declared to hold, or None."""
+    for each in attrs.fields(type(credential)):
+        declared = re.search(r"\bSecret\b", str(each.type))
+        if declared and not isinstance(getattr(credential, each.name), Secret | None):
+            return str(each.name)
+    return None
+
+
 def flaw_of_format(kind: object) -> str | None:
     """Return why a class of `Description.formats` could show a secret, as a fragment to follow its name, or None.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 import attrs
 from attrs import define, field
 
-from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
+from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format, unhidden_field
 from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
 from freshkey._plugins.source_flaws import flaw_of_source
 from freshkey._plugins.wiring import OBSERVER, shown
@@ -325,10 +324,8 @@ class HookCaller:
         credential = self._checked(answer, Credential, f"{hook} hook", profile)
         if type(credential) not in (self._formats or ()):
             raise self._broken(f"its {hook} hook returned a credential format that is not in its description", profile)
-        for each in attrs.fields(type(credential)):
-            secret = re.search(r"\bSecret\b", str(each.type))
-            if secret and not isinstance(getattr(credential, each.name), Secret | None):
-                raise self._broken(f"its {hook} hook returned {each.name} as a value that is not a Secret", profile)
+        if (unhidden := unhidden_field(credential)) is not None:
+            raise self._broken(f"its {hook} hook returned {unhidden} as a value that is not a Secret", profile)
         return credential
 
     def _checked(self, answer: object, kind: type[T], hook: str, profile: Profile | None) -> T:

@@ -89,7 +89,7 @@ class Attempts:
             return None
         if winner.owned:
             # A refused sign-in is left to `heed_refusal`, which compares generations.
-            hint = hint_to_retry(self.context.profile.name, None)
+            hint = hint_to_retry(self.context.profile.word, None)
             return None if needs_user(hints) and hints.pause <= 0 else shared_error(hints, hint)
         # The user who typed a command may just have fixed the cause, and looking at it again is not a request.
         if self.context.at_terminal and not is_request(hints):
@@ -98,7 +98,7 @@ class Attempts:
         # provider how to: the command that signs in to another tool is in no hints.
         if is_for_user(hints) and found_at < since:
             return None
-        return shared_error(hints, hint_to_retry(self.context.profile.name, reading.detected))
+        return shared_error(hints, hint_to_retry(self.context.profile.word, reading.detected))
 
     def _too_soon(self, reading: Reading, refused: Credential | None) -> FreshkeyError | None:
         """Return the error for a credential that was refused right after it was obtained, or None.
@@ -110,7 +110,7 @@ class Attempts:
         if refused is None or not (owned or self._age(refused) < attempt_floor(refused.lifetime)):
             return None
         message = "the provider rejected a credential that was obtained only seconds ago"
-        hint = f"If it happens again, run: freshkey whoami {self.context.profile.name}"
+        hint = f"If it happens again, run: freshkey whoami {self.context.profile.word}"
         return TransientError(message, hint=hint, code="renewal-paused")
 
     def _age(self, credential: Credential) -> float:
@@ -201,7 +201,7 @@ class Attempts:
         self.refusals[generation] = refusal = error.for_another_caller()
         # Stored for the life of the keeper: a cause would keep the frames of the plugin alive, and their variables.
         refusal.__cause__ = None
-        refusal.hint = refusal.hint or f"Run: {sign_in_command(self.context.profile.name)}"
+        refusal.hint = refusal.hint or f"Run: {sign_in_command(self.context.profile.word)}"
         hints = evolve(self.context.hints.read(), refused_generation=generation, sign_in_code=safe_code(error))
         self._share(error, hints, reading.winner)
 
@@ -230,7 +230,7 @@ class Attempts:
         generation, hints = reading.snapshot.generation, self.context.hints.read()
         refusal = self.refusals.get(generation)
         if refusal is None and hints.refused_generation == generation:
-            code, intent, name = hints.sign_in_code, reading.snapshot.intent, self.context.profile.name
+            code, intent, name = hints.sign_in_code, reading.snapshot.intent, self.context.profile.word
             lost = code == "renewal-response-lost" or not self.context.description.single_use
             hint = f"Run: {sign_in_command(name)}"
             hint = hint if lost else refused_hint(name, reading.stored, self.context.clock.now())

@@ -18,6 +18,7 @@ from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._forksafe import block_fork
 from freshkey._http.bound import with_send
 from freshkey._http.circuit_breaker import CircuitBreaker, GuardedCall
+from freshkey._interprocess.account_index import AccountIndex
 from freshkey._interprocess.hints import HintsFile, ProcessHints
 from freshkey._interprocess.notifier import ChangeNotifier
 from freshkey._plugins import discovery
@@ -33,7 +34,7 @@ from freshkey._trust.project_commands import trusting
 from freshkey._trust.project_files import ensure_own_environment, ensure_trusted
 from freshkey._trust.source_consent import asking
 from freshkey.clock import Clock
-from freshkey.errors import about
+from freshkey.errors import ConfigurationError, about
 from freshkey.events import Event
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
@@ -113,6 +114,7 @@ class ProfileContext(Runtime):
         notifier: Announces and detects changes to any profile in the state directory.
         seen: What this process saw in the profile's stores.
         consent: Decides about sources that need the user's consent; None uses them without asking.
+        index: The accounts of the profile; None if its sign-ins end with the process.
     """
 
     profile: Profile
@@ -121,13 +123,32 @@ class ProfileContext(Runtime):
     hints: HintsFile
     notifier: ChangeNotifier
     consent: Consent | None = None
+    index: AccountIndex | None = None
     seen: Seen = field(factory=Seen, repr=False)
-    _open_store: Callable[[], CredentialStore] = field(repr=False)
+    _open_store: Callable[[Profile], CredentialStore] = field(repr=False)
+    _opened_store: Callable[[], CredentialStore] = field(init=False, repr=False)
+
+    @_opened_store.default
+    def _opens_once(self) -> Callable[[], CredentialStore]:
+        return _once(lambda: self._open_store(self.profile))
 
     @property
     def store(self) -> CredentialStore:
         """The store of owned credentials, opened on first use."""
-        return self._open_store()
+        return self._opened_store()
+
+    def for_account(self, account: str) -> ProfileContext:
+        """Return the context of one account: the provider, its description and the settings are those of the profile.
+
+        Raises:
+            ConfigurationError: In bare mode, which knows no sign-ins and so no accounts.
+        """
+        profile = evolve(self.profile, account=account)
+        if profile.bare:
+            message, hint = "bare mode has no accounts", "Use the account without bare mode"
+            raise ConfigurationError(message, profile=profile.name, hint=hint, code="bare-mode")
+        # An account's only sources are its own sign-ins, so there is nothing to consent to.
+        return evolve(self, profile=profile, hints=_hints(profile), seen=Seen(), consent=None)
 
     def hosts_of(self, source: str) -> str | None:
         """Return what stands for the hosts that a source calls without reporting it; None if none is described."""
@@ -167,7 +188,8 @@ class ProfileContext(Runtime):
         """Encodes and decodes this provider's credential formats."""
         from freshkey._stores.records.codec import Codec
 
-        return Codec(self.description.formats, provider=self.profile.provider)
+        owner = None if self.profile.account is None else self.profile.key
+        return Codec(self.description.formats, provider=self.profile.provider, owner=owner)
 
 
 def build_context(name: str, configuration: Configuration, runtime: Runtime) -> ProfileContext:
@@ -193,17 +215,22 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         profile = evolve(profile, ensure_own=ensure_own, settings=settings, clock=runtime.clock)
         description = hooks.describe(profile)
         profile = with_send(profile, description)
-    hints = ProcessHints if profile.store == FORGETFUL else HintsFile
     return ProfileContext(
         **asdict(runtime, recurse=False),
         profile=profile,
         description=description,
         hooks=hooks,
-        hints=hints(profile.state_dir, profile.key),
+        hints=_hints(profile),
         notifier=ChangeNotifier(profile.state_dir),
         consent=asking(profile, approve) if approve and not profile.bare else None,
-        open_store=_once(lambda: _store(hooks, profile, configuration)),
+        index=None if profile.store == FORGETFUL else AccountIndex(profile.state_dir, profile.key),
+        open_store=functools.partial(_store, hooks, configuration),
     )
+
+
+def _hints(profile: Profile) -> HintsFile:
+    hints = ProcessHints if profile.store == FORGETFUL else HintsFile
+    return hints(profile.state_dir, profile.key)
 
 
 def _own_files(configuration: Configuration, approve: Approve | None) -> Callable[[str, Path | str], None]:
@@ -216,7 +243,7 @@ def _own_files(configuration: Configuration, approve: Approve | None) -> Callabl
     return lambda variable, path: ensure_trusted(variable, path, state_dir, approve)
 
 
-def _store(hooks: HookCaller, profile: Profile, configuration: Configuration) -> CredentialStore:
+def _store(hooks: HookCaller, configuration: Configuration, profile: Profile) -> CredentialStore:
     """Return the store of a profile; errors in its settings name the line in the configuration."""
     try:
         return clean_store(hooks.store(profile), profile)

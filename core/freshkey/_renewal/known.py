@@ -59,7 +59,7 @@ def load(context: ProfileContext) -> tuple[Snapshot, Mark]:
         return snapshot, known
     log.warning(
         "%s: the store returned an older generation than the last one saved: %d instead of %d",
-        context.profile.name,
+        context.profile.label,
         snapshot.generation,
         known.generation,
     )

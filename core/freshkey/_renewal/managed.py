@@ -419,7 +419,7 @@ class ManagedCredential(ServedCredential):
         except Exception as error:  # noqa: BLE001  no caller waits for this
             self._seen = 0
             log.debug(
-                "%s: cannot read what another process saved: %s", self.context.profile.name, describe_raise(error)
+                "%s: cannot read what another process saved: %s", self.context.profile.label, describe_raise(error)
             )
         finally:
             with self._mutex:

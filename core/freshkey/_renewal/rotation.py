@@ -82,7 +82,7 @@ class Rotation:
     _until_allowed: float = field(init=False, default=math.inf)
     _asked_at: float = field(init=False, default=-math.inf)
     _hold: ExitHold = field(
-        init=False, default=Factory(lambda self: ExitHold(self.context.profile.name), takes_self=True)
+        init=False, default=Factory(lambda self: ExitHold(self.context.profile.label), takes_self=True)
     )
 
     @property
@@ -342,7 +342,8 @@ class Rotation:
         )
 
     def _acquire(self, source: Source) -> Credential:
-        unattended = NonInteractive(self.context.profile.name, self.context.reporter, attended=not self.by_timer)
+        profile, reporter = self.context.profile, self.context.reporter
+        unattended = NonInteractive(profile.name, reporter, attended=not self.by_timer, account=profile.account)
         found = self._with_retry(
             lambda: self.context.hooks.acquire(self.context.profile, source, unattended), source.id
         )
@@ -374,7 +375,7 @@ class Rotation:
         generation = self._reading.next_generation
         if self._reading.displaced is not None:
             message = "%s: source %r is now used; the stored credential from source %r is replaced, but not revoked"
-            log.warning(message, self.context.profile.name, newer.source, self._reading.displaced.source)
+            log.warning(message, self.context.profile.label, newer.source, self._reading.displaced.source)
         if self.context.description.single_use:
             self._hold.saving()
         return keep_owned(self.context, self.memory, newer, generation, held_generation=self.generation)

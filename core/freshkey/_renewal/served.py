@@ -95,7 +95,7 @@ class ServedCredential:
             # started together would renew close together again (TIM-3).
             jitter = expiry.jitter(served.lifetime, self.context.random()) if served.lifetime is not None else 0.0
             if self._failure is not None:
-                log.info("%s: renewed again after a failure", self.context.profile.name)
+                log.info("%s: renewed again after a failure", self.context.profile.label)
             self._failure = None
             if before is not None and not served.authorizes_like(before.credential):
                 self._replacement = served

@@ -216,7 +216,7 @@ def one_process(profile: Profile, store: CredentialStore | None) -> AbstractCont
         lock.callback(ProfileLock(profile.state_dir, file_name(profile.key)).acquire(LOCK_TIMEOUT))
     except StoreUnavailable as error:
         # Without a writable state directory, another tool's credential can still be used.
-        log.warning("%s: continuing without a lock: %s [%s]", profile.name, error.message, error.code)
+        log.warning("%s: continuing without a lock: %s [%s]", profile.label, error.message, error.code)
     return lock
 
 

@@ -65,7 +65,7 @@ class SingleUseRefresh:
     reason: Reason = Reason.DUE
     closing: threading.Event | None = None
     on_retry: OnRetry | None = None
-    hold: ExitHold = field(default=Factory(lambda self: ExitHold(self.context.profile.name), takes_self=True))
+    hold: ExitHold = field(default=Factory(lambda self: ExitHold(self.context.profile.label), takes_self=True))
     _intent: Intent | None = field(init=False, default=None)
     _sent: bool = field(init=False, default=False)
     _lost: int = field(init=False, default=0)
@@ -223,7 +223,7 @@ class SingleUseRefresh:
         else:
             self._record(evolve(self._written, outcome="lost"))
         if isinstance(error, LoginRequired):
-            error.hint = error.hint or f"Run: {sign_in_command(self.context.profile.name)}"
+            error.hint = error.hint or f"Run: {sign_in_command(self.context.profile.word)}"
         return error
 
     def _refused(self, error: LoginRequired) -> LoginRequired:
@@ -238,7 +238,7 @@ class SingleUseRefresh:
         if self._written.answered_at is not None:
             elsewhere = f"or when something in between answered at {_utc(self._written.answered_at)}"
         now = self.context.clock.now()
-        error.hint = refused_hint(self.context.profile.name, self.credential, now, elsewhere)
+        error.hint = refused_hint(self.context.profile.word, self.credential, now, elsewhere)
         return error
 
     def _doubted(self, error: LoginRequired) -> LoginRequired:
@@ -248,7 +248,7 @@ class SingleUseRefresh:
         self._record(intent)
         wait = self._wait(intent, situation)
         error.retry_after = wait if wait > 0 else None  # None leaves it to the usual pauses
-        error.code, error.hint = "sign-in-probably-ended", f"Run: {sign_in_command(self.context.profile.name)}"
+        error.code, error.hint = "sign-in-probably-ended", f"Run: {sign_in_command(self.context.profile.word)}"
         return error
 
     def _answered_in_between(self, error: IntermediaryAnswer) -> FreshkeyError:
@@ -287,13 +287,13 @@ class SingleUseRefresh:
 
     def _cannot_record(self, error: StoreError) -> None:
         # The intent from before the request stays, and the next attempt is only more cautious.
-        log.debug("%s: cannot update the intent: %s [%s]", self.context.profile.name, error.message, error.code)
+        log.debug("%s: cannot update the intent: %s [%s]", self.context.profile.label, error.message, error.code)
 
     # --- errors -----------------------------------------------------------------------------------------------
 
     def _too_early(self, intent: Intent, wait: float) -> FreshkeyError:
         """Return the error for a token that may not be sent for another `wait` seconds."""
-        situation, name = self._situation(), self.context.profile.name
+        situation, name = self._situation(), self.context.profile.word
         if repetition.probably_refused(intent, situation):
             probable = LoginRequired(
                 "the renewal was refused, though perhaps not by the provider, so the sign-in has probably ended",
@@ -315,7 +315,7 @@ class SingleUseRefresh:
             when += " has expired" if _was_doubted(intent) else " has expired, at the latest in ten minutes"
         return TransientError(
             f"{what}; the refresh token is sent again {when}, because that might end the sign-in",
-            hint=f"Use the access token until then; to renew it now, run: {sign_in_command(self.context.profile.name)}",
+            hint=f"Use the access token until then; to renew it now, run: {sign_in_command(self.context.profile.word)}",
             code="renewal-postponed",
         )
 
@@ -324,7 +324,7 @@ class SingleUseRefresh:
             return self._ended(intent)
         return LoginRequired(
             "the provider has rejected this sign-in",
-            hint=f"Run: {sign_in_command(self.context.profile.name)}",
+            hint=f"Run: {sign_in_command(self.context.profile.word)}",
             code=intent.refused,
         )
 
@@ -334,7 +334,7 @@ class SingleUseRefresh:
     def _lost_error(self, intent: Intent, so: str) -> LoginRequired:
         return LoginRequired(
             f"the response to the renewal started at {_utc(intent.noted)} was lost, so {so}",
-            hint=f"Run: {sign_in_command(self.context.profile.name)}",
+            hint=f"Run: {sign_in_command(self.context.profile.word)}",
             code="renewal-response-lost",
         )
 

@@ -39,6 +39,7 @@ class Explanation:
         selection: Every place that can select a profile, in order of precedence.
         variables: The environment variables that are set and move a file, an endpoint or a proxy, or choose an
             identity. A project's ``.env`` may have set them.
+        account: Which of its accounts; None if there is only one.
     """
 
     profile: str
@@ -47,6 +48,7 @@ class Explanation:
     steps: tuple[Step, ...]
     selection: tuple[Choice, ...] = ()
     variables: tuple[Moved, ...] = ()
+    account: str | None = None
 
 
 def explain(

@@ -99,15 +99,15 @@ def told(selection: Selection, configuration: Configuration, providers: Collecti
     return f"using profile {selection.name}, {how} {found.project.path}" + (f" ({values})" if values else "")
 
 
-def named(configuration: Configuration, name: str | None, providers: Collection[str] = ()) -> str:
-    """Return the name of the selected profile, for a command that changes what is kept for it.
+def named(configuration: Configuration, name: str | None, providers: Collection[str] = ()) -> Selection:
+    """Return the selected profile, for a command that changes what is kept for it.
 
     Raises:
         ConfigurationError: A project chose it, or no profile is selected, or it is invalid.
     """
     selection = configuration.select(name)
     if selection.is_named:
-        return selection.name
+        return selection
     found = influence(selection, configuration, providers)
     if found is not None and found.chose:
         raise ConfigurationError(
@@ -116,4 +116,4 @@ def named(configuration: Configuration, name: str | None, providers: Collection[
             hint=f"To change the sign-in of {selection.name!r}, name it",
             code="profile-not-named",
         )
-    return selection.name
+    return selection

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from attrs import frozen
 
 from freshkey import Configuration, events
-from freshkey.errors import ConfigurationError, FreshkeyError
+from freshkey.errors import ConfigurationError, FreshkeyError, about, subject
 from freshkey.plugin import LoggingReporter
 from freshkey_cli import render
 from freshkey_cli.output import Output
 from freshkey_cli.streams import is_terminal
+from freshkey_cli.target import Target, given
 
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ class Context:
     environ: Mapping[str, str]
     keeper_factory: KeeperFactory | None
 
-    def profile(self) -> str:
-        """Return the name of the selected profile, to use its credential.
+    def profile(self) -> Target:
+        """Return the selected profile or account, to use its credential.
 
         If a project chose it, the user is asked once, where possible; what a project selected or defined is said.
 
@@ -77,25 +78,28 @@ class Context:
 
         user = self.user()
         approve = user.confirm if user.can_ask else None
-        selection = chosen(self.configuration, self.arguments.profile, {}, approve)
+        profile, account = given(self.arguments.profile)
+        selection = chosen(self.configuration, profile, {}, approve)
         if (what := told(selection, self.configuration)) is not None:
             self.out.instruct(what)
-        return selection.name
+        return Target(selection.name, account if account is not None else selection.account)
 
-    def named_profile(self, command: str) -> str:
-        """Return the name of the selected profile, for a command that changes what is stored for it.
+    def named_profile(self, command: str) -> Target:
+        """Return the selected profile or account, for a command that changes what is stored for it.
 
         Raises:
             ConfigurationError: No profile was given and there is no default; or a project chose it.
         """
         from freshkey.admin import named
 
+        profile, account = given(self.arguments.profile)
         try:
-            return named(self.configuration, self.arguments.profile)
+            selection = named(self.configuration, profile)
         except ConfigurationError as error:
             if error.code == "profile-not-named":
                 error.hint = f"To use this profile, name it: freshkey {command} {error.profile}"
             raise
+        return Target(selection.name, account if account is not None else selection.account)
 
     def user(self, *, browser: bool = True) -> Terminal:
         """Return the user's terminal.
@@ -108,8 +112,10 @@ class Context:
         return Terminal(self.out, browser=browser, environ=self.environ)
 
     @contextmanager
-    def keeper(self) -> Iterator[Keeper]:
+    def keeper(self, target: Target | None = None) -> Iterator[Keeper]:
         """Create a keeper, show what it reports, and close it, which waits for renewals in progress.
+
+        Errors are about the `target`, unless they say otherwise.
 
         In a terminal, the user is asked about commands and sources that have not been decided on yet, and has time to
         answer.
@@ -121,9 +127,10 @@ class Context:
         asking["at_terminal"] = user.watched
         with self._factory()(configuration=self.configuration, reporter=_Notices(self.out), **asking) as keeper:
             keeper.subscribe(self._tell)
-            yield keeper
+            with about(None, None if target is None else target.account):
+                yield keeper
 
-    def tell(self, keeper: Keeper, name: str, credential: Credential) -> None:
+    def tell(self, keeper: Keeper, name: Target, credential: Credential) -> None:
         """Say what the user cannot see in a result: that it ends sooner than requested, or is not what they expect.
 
         The latter, a hidden sign-in or an overruled setting, only in a terminal, because it costs another look.
@@ -133,10 +140,10 @@ class Context:
             # Otherwise `Keeper.get` would have raised an error.
             told = f"the credential expires in {render.span(left)}, sooner than requested"
             self.out.instruct(f"{name}: {told}; a new one lasts {render.span(credential.lifetime)}")
-        source = keeper.describe(name).source(credential.source)
+        source = keeper.describe(name.profile).source(credential.source)
         if source is not None and not source.owned and not self.out.as_json and is_terminal(self.out.stderr):
             with suppress(FreshkeyError):
-                found = keeper.status(name)
+                found = keeper.status(name.profile, account=name.account)
                 for told in filter(None, (render.hidden_sign_in(found), render.overruled(found))):
                     self.out.say(told)
 
@@ -149,10 +156,11 @@ class Context:
 
     def _tell(self, event: events.Event) -> None:
         """Show events that the user needs to know about and that no result contains."""
+        name = subject(event.profile, event.account)
         if isinstance(event, events.Unsaved):
-            self.out.say(f"{event.profile}: renewed, but not stored yet: {event.error}")
+            self.out.say(f"{name}: renewed, but not stored yet: {event.error}")
         elif isinstance(event, events.ObserverFailed):
-            self.out.say(f"{event.profile}: observer {event.observer!r} failed after {event.hook}: {event.error}")
+            self.out.say(f"{name}: observer {event.observer!r} failed after {event.hook}: {event.error}")
         elif isinstance(event, events.AccountChanged):
             before, after = event.before.label or "unknown", event.after.label or "unknown"
-            self.out.say(f"{event.profile}: the account changed from {before} to {after}")
+            self.out.say(f"{name}: the account changed from {before} to {after}")

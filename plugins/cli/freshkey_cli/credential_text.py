@@ -10,13 +10,14 @@ from freshkey.errors import ConfigurationError, NotForHttp, ProtocolError
 
 if TYPE_CHECKING:
     from freshkey import Credential
+    from freshkey_cli.target import Target
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BREAKS_A_LINE: Final = re.compile(r"[\r\n\0]")
 
 
-def environment_of(name: str, credential: Credential) -> dict[str, str]:
+def environment_of(name: Target, credential: Credential) -> dict[str, str]:
     """Return a credential's environment variables, unchecked.
 
     Raises:
@@ -24,18 +25,21 @@ def environment_of(name: str, credential: Credential) -> dict[str, str]:
     """
     environment = credential.environment()
     if not environment:
-        hint: str | None = f"Run: freshkey export {name} --format headers"
+        hint: str | None = f"Run: freshkey export {name.word} --format headers"
         try:
             credential.headers()
         except NotForHttp:
             hint = None  # its fields are for programs
         raise ConfigurationError(
-            "this credential provides no environment variables", profile=name, hint=hint, code="no-environment-form"
+            "this credential provides no environment variables",
+            profile=name.profile,
+            hint=hint,
+            code="no-environment-form",
         )
     return environment
 
 
-def child_variables(name: str, credential: Credential) -> dict[str, str]:
+def child_variables(name: Target, credential: Credential) -> dict[str, str]:
     """Return the variables that authorize a child process; values may span several lines.
 
     Raises:

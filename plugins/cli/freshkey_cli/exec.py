@@ -17,6 +17,7 @@ from freshkey_cli.credential_text import child_variables
 if TYPE_CHECKING:
     from freshkey import Credential
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 SOON: Final = 3600.0
 """Remaining seconds below which a notice says when the credential expires; the program cannot renew it."""
@@ -65,9 +66,9 @@ def run(context: Context) -> int:
 def _prepared(context: Context) -> tuple[dict[str, str], str | None]:
     """Return the program's environment, which alone has the credential where this process stays, and what to say."""
     name = context.profile()
-    with context.keeper() as keeper:
-        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
-        family = keeper.describe(name).variables
+    with context.keeper(name) as keeper:
+        credential = keeper.get(name.profile, min_ttl=context.arguments.min_ttl, account=name.account)
+        family = keeper.describe(name.profile).variables
         context.tell(keeper, name, credential)
     return _environment(context.environ, family, child_variables(name, credential)), _its_end(name, credential)
 
@@ -87,7 +88,7 @@ def _same(name: str) -> str:
     return name.upper() if sys.platform == "win32" else name
 
 
-def _its_end(name: str, credential: Credential) -> str | None:
+def _its_end(name: Target, credential: Credential) -> str | None:
     left = render.seconds_left(credential)
     if left is None or left >= SOON:
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from freshkey.errors import subject
 from freshkey_cli import exits, options, render
+from freshkey_cli.target import given
 
 
 if TYPE_CHECKING:
@@ -19,12 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Show how the profile was selected and which of its sources wins."""
+    profile, account = given(context.arguments.profile)
     with context.keeper() as keeper:
-        explanation = keeper.explain(context.arguments.profile)
+        explanation = keeper.explain(profile, account=account)
     if not context.out.as_json:
         chosen = [render.choice_row(choice) for choice in explanation.selection]
         context.out.table({}, ("", "SELECTED BY", "FOUND", "WHY"), chosen)
-    context.out.say(f"{explanation.profile} ({explanation.provider}), selected by: {explanation.selected_by}")
+    name = subject(explanation.profile, explanation.account)
+    context.out.say(f"{name} ({explanation.provider}), selected by: {explanation.selected_by}")
     rows = [render.step_row(step) for step in explanation.steps]
     context.out.table(render.explanation(explanation), ("", "SOURCE", "FOUND", "WHY"), rows)
     for one in explanation.variables:

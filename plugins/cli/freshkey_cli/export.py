@@ -17,6 +17,7 @@ from freshkey_cli.credential_text import environment_of, header_name, one_line, 
 if TYPE_CHECKING:
     from freshkey import Credential, Keeper
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 OWN_FORMATS: Final = ("env", "powershell", "headers", "json")
 
@@ -39,22 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Print the credential in the chosen format; ``json`` is the same as ``--json``."""
     name, wanted = context.profile(), context.arguments.format
-    with context.keeper() as keeper:
-        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+    with context.keeper(name) as keeper:
+        credential = keeper.get(name.profile, min_ttl=context.arguments.min_ttl, account=name.account)
         content, lines = _rendered(keeper, name, wanted, credential)
         context.tell(keeper, name, credential)
-    value = {"profile": name, "format": wanted, "expires_at": render.iso(credential.expires_at), **content}
+    value = {**name.members, "format": wanted, "expires_at": render.iso(credential.expires_at), **content}
     context.out.as_json = context.out.as_json or wanted == "json"
     context.out.result(value, lines, exact=True)
     return exits.OK
 
 
-def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) -> tuple[dict[str, object], list[str]]:
+def _rendered(keeper: Keeper, name: Target, wanted: str, credential: Credential) -> tuple[dict[str, object], list[str]]:
     """Return a format's content, as JSON members and as lines."""
     if wanted == "json":
         return {"environment": credential.environment(), "headers": _headers_or_none(name, credential)}, []
     if wanted == "headers":
-        headers = _headers(name, credential, keeper.describe(name).exports)
+        headers = _headers(name, credential, keeper.describe(name.profile).exports)
         return {"headers": headers}, _header_lines(headers)
     if wanted in {"env", "powershell"}:
         environment = environment_of(name, credential)
@@ -64,7 +65,7 @@ def _rendered(keeper: Keeper, name: str, wanted: str, credential: Credential) ->
     return {"content": content}, [content]
 
 
-def _headers(name: str, credential: Credential, others: Collection[str] = ()) -> dict[str, str]:
+def _headers(name: Target, credential: Credential, others: Collection[str] = ()) -> dict[str, str]:
     """Return the headers that fit every request; `others` are the provider's own formats, for the hint.
 
     Raises:
@@ -76,14 +77,14 @@ def _headers(name: str, credential: Credential, others: Collection[str] = ()) ->
     except NotForHttp as error:
         fitting = [*(["env"] if credential.environment() else []), *sorted(others)]
         if fitting:
-            error.hint = "Run: " + ", or: ".join(f"freshkey export {name} --format {each}" for each in fitting)
+            error.hint = "Run: " + ", or: ".join(f"freshkey export {name.word} --format {each}" for each in fitting)
         raise
     except ConfigurationError as error:
-        error.hint = f"Run: freshkey export {name}"  # its own is for programs, which know the URL
+        error.hint = f"Run: freshkey export {name.word}"  # its own is for programs, which know the URL
         raise
 
 
-def _headers_or_none(name: str, credential: Credential) -> dict[str, str] | None:
+def _headers_or_none(name: Target, credential: Credential) -> dict[str, str] | None:
     try:
         return _headers(name, credential)
     except (ConfigurationError, NotForHttp):
@@ -106,13 +107,13 @@ def _header_lines(headers: dict[str, str]) -> list[str]:
     return [f"{header_name(name)}: {one_line(value)}" for name, value in headers.items()]
 
 
-def _provider_format(keeper: Keeper, name: str, wanted: str, credential: Credential) -> str:
-    formats = keeper.describe(name).exports
+def _provider_format(keeper: Keeper, name: Target, wanted: str, credential: Credential) -> str:
+    formats = keeper.describe(name.profile).exports
     if wanted not in formats:
         known = ", ".join([*OWN_FORMATS, *sorted(formats)])
         raise ConfigurationError(
             f"unknown export format {quoted(wanted)}",
-            profile=name,
+            profile=name.profile,
             hint=f"Choose one of: {known}",
             code="unknown-export-format",
         )

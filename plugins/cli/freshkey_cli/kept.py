@@ -11,19 +11,20 @@ from freshkey_cli import exits, render
 if TYPE_CHECKING:
     from freshkey import Credential, Keeper
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 
-def show_kept(context: Context, keeper: Keeper, name: str, credential: Credential, verb: str) -> int:
+def show_kept(context: Context, keeper: Keeper, name: Target, credential: Credential, verb: str) -> int:
     """Print the result and return the exit code.
 
     Args:
         context: The run to print for.
         keeper: Provides the name of the store.
-        name: Name of the profile.
+        name: The profile or account.
         credential: The stored credential.
         verb: What was done, such as "Signed in as"; the last word is used only if the account is known.
     """
-    found = keeper.status(name)
+    found = keeper.status(name.profile, account=name.account)
     hidden = found.hidden
     store = hidden.store if hidden and hidden.source.id == credential.source else found.store
     value = {**render.credential(name, credential), "store": store}
@@ -33,7 +34,7 @@ def show_kept(context: Context, keeper: Keeper, name: str, credential: Credentia
     return exits.OK
 
 
-def _lines(name: str, credential: Credential, verb: str, store: str | None) -> Iterator[str]:
+def _lines(name: Target, credential: Credential, verb: str, store: str | None) -> Iterator[str]:
     label = credential.identity.label
     yield f"{name}: {verb} {label}" if label else f"{name}: {verb.rpartition(' ')[0]}"
     left = render.seconds_left(credential)

@@ -13,6 +13,7 @@ from freshkey_cli.kept import show_kept
 
 if TYPE_CHECKING:
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,33 +52,42 @@ def run(context: Context) -> int:
     if arguments.api_key:
         return _keep_key(context, name)
     user = context.user(browser=not arguments.no_browser)
-    with context.keeper() as keeper:
-        credential = keeper.login(name, source=arguments.source, replace=arguments.replace, interaction=user)
+    with context.keeper(name) as keeper:
+        credential = keeper.login(
+            name.profile,
+            source=arguments.source,
+            replace=arguments.replace,
+            interaction=user,
+            account=name.account,
+        )
         return show_kept(context, keeper, name, credential, "Signed in as")
 
 
-def _check_store(context: Context, name: str) -> None:
+def _check_store(context: Context, name: Target) -> None:
     """Refuse a sign-in that would end with this command, before the user is asked for anything."""
     try:
-        store = context.configuration.table(name).store
+        store = context.configuration.table(name.profile).store
     except ConfigurationError:
         return  # the keeper reports it, if it matters
     if store == "memory":
         raise ConfigurationError(
             "a sign-in in the store 'memory' would end with this command",
-            profile=name,
+            profile=name.profile,
             hint='Set store = "keyring" or store = "file" for the profile in config.toml',
             code="store-not-persistent",
         )
 
 
-def _keep_key(context: Context, name: str) -> int:
+def _keep_key(context: Context, name: Target) -> int:
     from freshkey_cli.key_input import KeyGiver
 
     user, arguments = KeyGiver(context.out, environ=context.environ), context.arguments
-    with context.keeper() as keeper:
+    profile, account = name.profile, name.account
+    with context.keeper(name) as keeper:
         if arguments.import_from is None:
-            credential = keeper.login(name, pasted=True, replace=arguments.replace, interaction=user)
+            credential = keeper.login(
+                profile, pasted=True, replace=arguments.replace, interaction=user, account=account
+            )
         else:
-            credential = keeper.import_key(name, *arguments.import_from, reporter=user)
+            credential = keeper.import_key(profile, *arguments.import_from, reporter=user, account=account)
         return show_kept(context, keeper, name, credential, "API key stored for")

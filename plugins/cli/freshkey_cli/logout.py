@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Revoke and delete; a credential that could not be revoked is still deleted, and the output says so."""
     name = context.named_profile("logout")
-    with context.keeper() as keeper:
-        done = keeper.logout(name)
-    value = {"profile": name, "revoked": done.revoked, "detail": done.detail}
+    with context.keeper(name) as keeper:
+        done = keeper.logout(name.profile, account=name.account)
+    value = {**name.members, "revoked": done.revoked, "detail": done.detail}
     context.out.result(value, [f"{name}: {done.detail}"])
     return exits.OK

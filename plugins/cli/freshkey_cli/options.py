@@ -13,7 +13,12 @@ def add_profile(parser: argparse.ArgumentParser, *, bare: bool = False) -> None:
         parser: The command's parser.
         bare: Whether the command supports ``--bare``.
     """
-    parser.add_argument("profile", nargs="?", metavar="PROFILE", help="name of a profile or provider")
+    parser.add_argument(
+        "profile",
+        nargs="?",
+        metavar="PROFILE",
+        help="name of a profile or provider; PROFILE/ACCOUNT for one of its accounts",
+    )
     parser.add_argument("--store", metavar="NAME", help="override the profile's store (such as keyring or file)")
     parser.add_argument(
         "--set",

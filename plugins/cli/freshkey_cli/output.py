@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from freshkey import admin
+from freshkey.errors import subject
 from freshkey_cli.exits import UnwritableError, UsageError, code_of
 from freshkey_cli.streams import is_terminal
 
@@ -172,9 +173,9 @@ def _encodable(value: object) -> object:
 
 def _on_one_line(error: FreshkeyError) -> str:
     """Return `str(error)` with the code before the hint, because hints end in a command that gets copied."""
-    subject = f"{error.profile}: " if error.profile else ""
+    whose = f"{subject(error.profile, error.account)}: " if error.profile else ""
     # See docs/decisions.md, "The code is printed between message and hint".
-    return f"{subject}{error.message} [{error.code}]" + (f". {error.hint}" if error.hint else "")
+    return f"{whose}{error.message} [{error.code}]" + (f". {error.hint}" if error.hint else "")
 
 
 def _error_fields(error: FreshkeyError) -> dict[str, object]:
@@ -182,6 +183,7 @@ def _error_fields(error: FreshkeyError) -> dict[str, object]:
         "code": error.code,
         "kind": type(error).__name__,
         "profile": error.profile and admin.masked(error.profile),
+        **({} if error.account is None else {"account": admin.masked(error.account)}),
         "message": admin.masked(error.message),
         "hint": error.hint and admin.masked(error.hint),
         "exit_code": code_of(error),

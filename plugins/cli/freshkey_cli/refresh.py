@@ -22,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Renew now, even if the credential is still valid for a long time."""
     name = context.profile()
-    with context.keeper() as keeper:
-        credential = keeper.refresh(name)
-        return show_kept(context, keeper, name, credential, f"{_what_was_done(keeper, name, credential)} for")
+    with context.keeper(name) as keeper:
+        credential = keeper.refresh(name.profile, account=name.account)
+        return show_kept(context, keeper, name, credential, f"{_what_was_done(keeper, name.profile, credential)} for")
 
 
-def _what_was_done(keeper: Keeper, name: str, credential: Credential) -> str:
+def _what_was_done(keeper: Keeper, profile: str, credential: Credential) -> str:
     if credential.renewable:
         return "Renewed"
-    source = keeper.describe(name).source(credential.source)
+    source = keeper.describe(profile).source(credential.source)
     # Another source may have made a new one, or still have the same: nothing tells.
     return "Read again" if source is not None and source.owned else "Obtained again"

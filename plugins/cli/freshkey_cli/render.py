@@ -12,6 +12,7 @@ import attrs
 from freshkey import expiry
 from freshkey.errors import sign_in_command
 from freshkey.expiry import Freshness
+from freshkey_cli.target import Target
 
 
 if TYPE_CHECKING:
@@ -65,10 +66,10 @@ def identity_lines(value: Identity) -> Iterator[str]:
         yield f"  {name.replace('_', ' ') + ':':<18} {known}"
 
 
-def credential(profile: str, value: Credential) -> dict[str, object]:
+def credential(name: Target, value: Credential) -> dict[str, object]:
     """Return what may be shown about a credential."""
     return {
-        "profile": profile,
+        **name.members,
         "source": value.source,
         "expires_at": iso(value.expires_at),
         "refresh_at": iso(value.refresh_at),
@@ -82,7 +83,8 @@ def credential(profile: str, value: Credential) -> dict[str, object]:
 
 def status(value: Status) -> dict[str, object]:
     """Return the state of one profile."""
-    held = credential(value.profile.name, value.credential) if value.credential else {"profile": value.profile.name}
+    name = Target(value.profile.name, value.profile.account)
+    held = credential(name, value.credential) if value.credential else name.members
     return {
         **held,
         "provider": value.profile.provider,
@@ -119,7 +121,7 @@ def status_row(value: Status) -> list[str]:
     left = _both_ends(value.credential) if value.credential else _until_end(value.detected)
     label = value.credential.identity.label if value.credential else None
     return [
-        value.profile.name,
+        value.profile.label,
         value.profile.provider,
         value.store or "-",
         value.source or "-",
@@ -170,12 +172,12 @@ def status_trouble(value: Status, *, brief: bool = False) -> str | None:
     trouble = value.sign_in_needed or value.last_error or (_state(value) if value.next_step and not brief else None)
     ends_at = value.credential.sign_in_ends_at if value.credential is not None and value.sign_in_ending else None
     if ends_at is not None and not value.sign_in_needed:
-        command = sign_in_command(value.profile.name)
+        command = sign_in_command(value.profile.word)
         ending = f"the sign-in ends at {ends_at:%Y-%m-%d %H:%M} UTC; before that, run: {command}"
         trouble = f"{trouble}; {ending}" if trouble else ending
     if trouble is None:
         return None
-    return f"{value.profile.name}: {trouble}" + (f". {value.next_step}" if value.next_step else "")
+    return f"{value.profile.label}: {trouble}" + (f". {value.next_step}" if value.next_step else "")
 
 
 def hidden_sign_in(value: Status) -> str | None:
@@ -184,7 +186,7 @@ def hidden_sign_in(value: Status) -> str | None:
         return None
     used, source, label = value.hidden.hidden_by, value.hidden.source, value.hidden.credential.identity.label
     return (
-        f"{value.profile.name}: using the {used.kind} from {used.origin}, not the {source.title}"
+        f"{value.profile.label}: using the {used.kind} from {used.origin}, not the {source.title}"
         f"{f' of {label}' if label else ''}. To use that one, {_how_to_unset(used, value.hidden.chosen_by)}, "
         f'or set source = "{source.id}" for the profile in config.toml'
     )
@@ -206,7 +208,7 @@ def overruled(value: Status) -> str | None:
     settings = [name for name, chosen in value.overruled.items() if chosen == source]
     select = f"{' and '.join(settings)} {'selects' if len(settings) == 1 else 'select'}"
     return (
-        f"{value.profile.name}: using the {used.kind} from {used.origin}, not what {select}. "
+        f"{value.profile.label}: using the {used.kind} from {used.origin}, not what {select}. "
         f"To use that, remove the {used.kind} from {used.origin}, "
         f'or set source = "{source}" for the profile in config.toml'
     )
@@ -217,13 +219,13 @@ def ignored(value: Status) -> str | None:
     if not value.ignored:
         return None
     source = value.source or value.profile.source
-    return f"{value.profile.name}: source {source!r} does not use {' and '.join(value.ignored)}"
+    return f"{value.profile.label}: source {source!r} does not use {' and '.join(value.ignored)}"
 
 
 def explanation(value: Explanation) -> dict[str, object]:
     """Return how the profile was selected, and each source with the reason why it wins or not."""
     return {
-        "profile": value.profile,
+        **Target(value.profile, value.account).members,
         "provider": value.provider,
         "selected_by": value.selected_by,
         "selection": [attrs.asdict(choice) for choice in value.selection],

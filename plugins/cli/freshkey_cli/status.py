@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from freshkey import admin
 from freshkey.errors import FreshkeyError
 from freshkey_cli import exits, options, render
 from freshkey_cli.providers import NO_PROVIDER
+from freshkey_cli.target import Target, given
 
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from freshkey_cli.context import Context
 
 HEADER: Final = ("PROFILE", "PROVIDER", "STORE", "SOURCE", "TIME LEFT", "STATE", "ACCOUNT")
+
+MAX_SHOWN: Final = 50
+"""Accounts of one profile; an application may have a hundred thousand, and looking at each opens its record."""
 
 NO_PROFILE: Final = "No profiles are configured, so each provider is a profile of its name, with default settings."
 
@@ -27,45 +32,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Show each profile; one that cannot be shown does not hide the others."""
-    names = _profiles_to_show(context)
+    targets = _profiles_to_show(context)
     first_run = not (context.arguments.profile or context.configuration.profile_names())
     with context.keeper() as keeper:
-        shown = [_status(keeper, name, brief=first_run) for name in names]
+        listed = [(target, *_accounts(keeper, target)) for target in targets]
+        shown = [
+            _status(keeper, each, brief=first_run or (each is target and bool(accounts)))
+            for target, accounts, _ in listed
+            for each in (target, *accounts)
+        ]
     value = {"profiles": [value for value, _, _ in shown]}
     context.out.table(value, HEADER, [row for _, row, _ in shown])
     for _, _, told in shown:
         for text in told:
             context.out.say(text)
+    for target, _, more in listed:
+        if more:
+            context.out.say(f"{target}: {more} more accounts; to see one, run: freshkey status {target.word}/ACCOUNT")
     if first_run and not context.configuration.bare:
         available = [str(value["profile"]) for value, _, _ in shown if value.get("source")]
-        context.out.say(*_how_to_start(context, (*available, *names)))
+        context.out.say(*_how_to_start(context, (*available, *(target.profile for target in targets))))
     return exits.OK
 
 
-def _profiles_to_show(context: Context) -> tuple[str, ...]:
+def _profiles_to_show(context: Context) -> tuple[Target, ...]:
     """Return the given profile, or else all configured ones, or else one for each installed provider."""
-    if context.arguments.profile:
-        return (context.configuration.select(context.arguments.profile).name,)
+    profile, account = given(context.arguments.profile)
+    if profile:
+        return (Target(context.configuration.select(profile).name, account),)
     configured = context.configuration.profile_names()
-    if configured:
-        return configured
-    return tuple(plugin.name for plugin in admin.find() if plugin.flaw is None)
+    installed = () if configured else (plugin.name for plugin in admin.find() if plugin.flaw is None)
+    return tuple(Target(name) for name in (*configured, *installed))
 
 
-def _status(keeper: Keeper, name: str, *, brief: bool) -> tuple[dict[str, object], list[str], list[str]]:
+def _accounts(keeper: Keeper, target: Target) -> tuple[list[Target], int]:
+    """Return the accounts of a profile to show below it, and how many more it has."""
+    found: tuple[str, ...] = ()
+    if target.account is None:
+        with suppress(FreshkeyError):  # what is wrong with the profile is in its own row
+            found = keeper.accounts(target.profile)
+    return [Target(target.profile, account) for account in found[:MAX_SHOWN]], len(found[MAX_SHOWN:])
+
+
+def _status(keeper: Keeper, target: Target, *, brief: bool) -> tuple[dict[str, object], list[str], list[str]]:
     """Return the value, the row, and messages to print below the table, where sentences do not widen it.
 
     With `brief`, a source without a credential is no reason for a message: for all providers that would be too many.
     """
     try:
-        found = keeper.status(name)
+        found = keeper.status(target.profile, account=target.account)
     except FreshkeyError as error:
-        error.profile = error.profile or name
+        error.profile = error.profile or target.profile
         facts = {"code": error.code, "kind": type(error).__name__, "message": error.message}
-        name = admin.masked(name)  # a key in its place
-        value: dict[str, object] = {"profile": name, "error": facts}
+        members = {name: admin.masked(str(text)) for name, text in target.members.items()}  # a key in its place
+        value: dict[str, object] = {**members, "error": facts}
         blanks = ["-"] * (len(HEADER) - 3)
-        return value, [name, *blanks, "error", "-"], [admin.masked(str(error))]
+        return value, [admin.masked(str(target)), *blanks, "error", "-"], [admin.masked(str(error))]
     trouble = render.status_trouble(found, brief=brief)
     told = (trouble, render.hidden_sign_in(found), render.overruled(found), render.ignored(found))
     return render.status(found), render.status_row(found), [text for text in told if text]

@@ -14,6 +14,7 @@ from freshkey_cli.credential_text import one_line
 if TYPE_CHECKING:
     from freshkey import Credential, Keeper, Secret
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,19 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Print only the token."""
     name = context.profile()
-    with context.keeper() as keeper:
-        credential = keeper.get(name, min_ttl=context.arguments.min_ttl)
+    with context.keeper(name) as keeper:
+        credential = keeper.get(name.profile, min_ttl=context.arguments.min_ttl, account=name.account)
         _token(name, credential)  # before the check, which another kind of credential could pass
         if context.arguments.check:
             credential = _honored(context, keeper, name, credential)
         context.tell(keeper, name, credential)
     secret = one_line(_token(name, credential).reveal())
-    value = {"profile": name, "token": secret, "expires_at": render.iso(credential.expires_at)}
+    value = {**name.members, "token": secret, "expires_at": render.iso(credential.expires_at)}
     context.out.result(value, [secret], exact=True)
     return exits.OK
 
 
-def _token(name: str, credential: Credential) -> Secret:
+def _token(name: Target, credential: Credential) -> Secret:
     """Return a credential's token.
 
     Raises:
@@ -51,25 +52,25 @@ def _token(name: str, credential: Credential) -> Secret:
     if credential.token is None:
         raise ConfigurationError(
             "this credential does not consist of a single token",
-            profile=name,
-            hint=f"Run: freshkey export {name} --format json",
+            profile=name.profile,
+            hint=f"Run: freshkey export {name.word} --format json",
             code="not-a-token",
         )
     return credential.token
 
 
-def _honored(context: Context, keeper: Keeper, name: str, credential: Credential) -> Credential:
+def _honored(context: Context, keeper: Keeper, name: Target, credential: Credential) -> Credential:
     """Return a credential that the provider accepts: this one, or a newer one if it was refused.
 
     A program that runs `token` again after a 401 cannot pass on which token was refused, so the token is checked with
     the provider.
     """
     try:
-        found = keeper.inspect(name)
+        found = keeper.inspect(name.profile, account=name.account)
     except (TransientError, OutcomeUnknown) as error:
         found = Inspection(validity=Validity.UNREACHABLE, detail=error.message)
     if found.validity in {Validity.REFUSED, Validity.EXPIRED}:
-        return keeper.get(name, min_ttl=context.arguments.min_ttl, refused=credential)
+        return keeper.get(name.profile, min_ttl=context.arguments.min_ttl, refused=credential, account=name.account)
     if found.validity is not Validity.VALID:
         context.out.say(f"{name}: the token was printed unchecked: {found.detail or found.validity.value}")
     return credential

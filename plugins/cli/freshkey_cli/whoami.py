@@ -13,6 +13,7 @@ from freshkey_cli import exits, options, render
 if TYPE_CHECKING:
     from freshkey import Inspection
     from freshkey_cli.context import Context
+    from freshkey_cli.target import Target
 
 VALIDITY_CODES: Final = {
     Validity.VALID: exits.OK,
@@ -31,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(context: Context) -> int:
     """Check with the provider; a credential that it no longer accepts has its own exit code."""
     name = context.profile()
-    with context.keeper() as keeper:
-        inspection = keeper.inspect(name)
-        context.tell(keeper, name, keeper.get(name))
+    with context.keeper(name) as keeper:
+        inspection = keeper.inspect(name.profile, account=name.account)
+        context.tell(keeper, name, keeper.get(name.profile, account=name.account))
     identity = render.identity(inspection.identity) if inspection.identity else {}
     value = {
-        "profile": name,
+        **name.members,
         "validity": inspection.validity.value,
         "detail": inspection.detail,
         "identity": identity,
@@ -45,7 +46,7 @@ def run(context: Context) -> int:
     return VALIDITY_CODES[inspection.validity]
 
 
-def _lines(name: str, inspection: Inspection) -> Iterator[str]:
+def _lines(name: Target, inspection: Inspection) -> Iterator[str]:
     yield f"{name}: {inspection.validity.value}" + (f" ({inspection.detail})" if inspection.detail else "")
     if inspection.identity is not None:
         yield from render.identity_lines(inspection.identity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -183,8 +184,19 @@ def test_names_that_are_unsafe_as_file_names_are_rejected(load: Load, name: str)
         load("").select(name)
     with raises_code(ConfigurationError, "invalid-name"):
         load("").table(name)
-    with raises_code(ConfigurationError, "invalid-name"):
-        load("", FRESHKEY_PROFILE=name).select()
+    for configuration in (load("", FRESHKEY_PROFILE=name.replace("/", " ")), load(f"default = {json.dumps(name)}\n")):
+        with raises_code(ConfigurationError, "invalid-name"):
+            configuration.select()
+
+
+def test_only_the_variable_names_an_account_too(load: Load) -> None:
+    selection = load("", FRESHKEY_PROFILE="mail/ada/b").select()
+    assert (selection.name, selection.account) == ("mail", "ada/b")
+    assert load("", FRESHKEY_PROFILE="mail").select().account is None
+    assert load("", FRESHKEY_PROFILE="mail/ada").select("work").account is None
+    for wrong, code in (("mail/", "invalid-account"), ("../x", "invalid-name")):
+        with raises_code(ConfigurationError, code):
+            load("", FRESHKEY_PROFILE=wrong).select()
 
 
 @pytest.mark.parametrize("name", ["a", "work-eu.1", "_x", "A" * 64])

@@ -137,12 +137,12 @@ def test_another_choice_is_asked_about_again(load: Load) -> None:  # TRU-10
 def test_profile_that_the_user_names_needs_no_trust(load: Load, name: str) -> None:
     configuration = load(f'profile = "prod-admin"\n{OWN}region = "north"\n')
     assert use(configuration, name) == name
-    assert named(configuration, name, PROVIDERS) == name
+    assert named(configuration, name, PROVIDERS).name == name
 
 
 def test_own_profile_by_variable_or_default_needs_no_trust(load: Load) -> None:
     for configuration in (load(OWN, FRESHKEY_PROFILE="prod-admin"), load(OWN, default="prod-admin")):
-        assert use(configuration) == named(configuration, None, PROVIDERS) == "prod-admin"
+        assert use(configuration) == named(configuration, None, PROVIDERS).name == "prod-admin"
         assert told(configuration.select(), configuration, PROVIDERS) is None
 
 
