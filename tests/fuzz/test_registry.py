@@ -31,6 +31,7 @@ NOT_FUZZED: Final = {
     "oauth.protocol": SECRETS_OUT,
     "oauth.pushed": SECRETS_OUT,
     "_accounts.import_key": "takes a key that the user enters, checked by _secret_input.shape",
+    "_interprocess.account_index": "reads one member, checked by model.account; what fails is passed over",
     "_plugins.authorizing": "takes apart what a provider's own credential sends; what it cannot, counts as one part",
     "_commands.external_login": "its state file has a time; read as the files of keychain prompts are",
     "_stores.records.slots": "reads records with _stores.records.chunks and intent_file",
