@@ -8,31 +8,29 @@ import random as random_module
 import weakref
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack, overload
 
 from attrs import evolve
 
 from freshkey import expiry
 from freshkey._accounts import accounts, logout, status
 from freshkey._accounts import login as login_module
+from freshkey._accounts.explanation import explanation
 from freshkey._accounts.status import Status
 from freshkey._config.configuration import Configuration
 from freshkey._forksafe import in_child
-from freshkey._renewal import reading
 from freshkey._renewal.context import Runtime
 from freshkey._renewal.held_profiles import HeldProfiles, alias_of
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.scheduler import Scheduler
 from freshkey._renewal.single_flight import SharedFuture, arrival, run_in_thread
-from freshkey._sources import explain
 from freshkey._sources.explain import Explanation
 from freshkey._trust.selection import named
-from freshkey._trust.source_consent import recalling
 from freshkey.adapters.account import AccountSource
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import TransientError, about
 from freshkey.events import Event, SignedOut, Subscribers
-from freshkey.model.credential import C, Credential, of_kind
+from freshkey.model.credential import C, Credential, GetOptions, of_kind
 from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Approve, Interaction, LoggingReporter, NonInteractive, Reporter
 
@@ -114,25 +112,10 @@ class Keeper:
     # --- credentials ----------------------------------------------------------------------------------------------
 
     @overload
-    def get(
-        self,
-        profile: str | None = None,
-        *,
-        min_ttl: float = 0.0,
-        refused: Credential | None = None,
-        account: str | None = None,
-    ) -> Credential: ...
+    def get(self, profile: str | None = None, **options: Unpack[GetOptions]) -> Credential: ...
 
     @overload
-    def get(
-        self,
-        profile: str | None = None,
-        *,
-        min_ttl: float = 0.0,
-        refused: Credential | None = None,
-        kind: type[C],
-        account: str | None = None,
-    ) -> C: ...
+    def get(self, profile: str | None = None, *, kind: type[C], **options: Unpack[GetOptions]) -> C: ...
 
     def get(
         self,
@@ -183,25 +166,10 @@ class Keeper:
                 return credential if kind is None else of_kind(credential, kind, profile)
 
     @overload
-    async def aget(
-        self,
-        profile: str | None = None,
-        *,
-        min_ttl: float = 0.0,
-        refused: Credential | None = None,
-        account: str | None = None,
-    ) -> Credential: ...
+    async def aget(self, profile: str | None = None, **options: Unpack[GetOptions]) -> Credential: ...
 
     @overload
-    async def aget(
-        self,
-        profile: str | None = None,
-        *,
-        min_ttl: float = 0.0,
-        refused: Credential | None = None,
-        kind: type[C],
-        account: str | None = None,
-    ) -> C: ...
+    async def aget(self, profile: str | None = None, *, kind: type[C], **options: Unpack[GetOptions]) -> C: ...
 
     async def aget(
         self,
@@ -410,22 +378,7 @@ class Keeper:
         selection = self.configuration.select(profile)
         # By its name, as if the caller had named it: this gives out nothing, and shows what a project would choose.
         managed = self._open_profile(selection.name, selection.account if account is None else account)
-        context = managed.context
-        stored = reading.StoredSignIn(context)
-        found = explain.explain(
-            context.profile,
-            context.description,
-            selected_by=selection.selected_by,
-            detect=lambda source: context.hooks.detect(context.profile, source),
-            stored=stored,
-            ignores=lambda source: context.hooks.ignores(context.profile, source),
-            no_store=lambda: stored.no_store,
-            stored_by=lambda: stored.source,
-            ended=lambda source: status.why_over(managed, source, stored),
-            consent=context.consent and recalling(context.profile),
-            selection=self.configuration.choices(profile),
-        )
-        return evolve(found, account=context.profile.account)
+        return explanation(managed, selection, self.configuration.choices(profile))
 
     def describe(self, profile: str | None = None) -> Description:
         """Return the description of a profile's provider."""

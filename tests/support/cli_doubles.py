@@ -197,7 +197,7 @@ class FakeKeeper:
             variables=("APP_TOKEN", "APP_KEY", "APP_PROFILE"),
         )
 
-    def export(self, format_name: str, credential: Credential, profile: str) -> str:
+    def export(self, format_name: str, credential: Credential, profile: str, *, account: str | None = None) -> str:
         made = Profile(name=profile, provider="x", settings=None, state_dir=Path())
         return self.exports[format_name](made, credential)
 

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from attrs import define, field
 
-from freshkey._http.url import LOOPBACK
 from freshkey.clock import SYSTEM, Clock
+from freshkey.model.endpoints import LOOPBACK
 from freshkey.oauth.protocol import DEVICE_GRANT
 from freshkey_testing.server.wire import Answer, Asked, Listener, json_answer, page
 

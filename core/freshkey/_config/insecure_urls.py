@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from freshkey._http.url import LOOPBACK
+from freshkey.model.endpoints import LOOPBACK
 
 
 def insecure_setting(settings: object) -> str | None:

@@ -26,7 +26,7 @@ from freshkey import _failpoints
 from freshkey._http import circuit_breaker
 from freshkey._http.incoming import Incoming, begin
 from freshkey._http.lenient_head import HeadReader
-from freshkey._http.url import LOOPBACK, checked_url
+from freshkey._http.url import checked_url
 from freshkey._http.windows_proxy import is_direct
 from freshkey.clock import interruptible
 from freshkey.errors import (
@@ -36,6 +36,7 @@ from freshkey.errors import (
     ProviderRefused,
     TransientError,
 )
+from freshkey.model.endpoints import LOOPBACK
 from freshkey.model.exchange import Request, Response
 
 

@@ -7,10 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey.errors import ConfigurationError
+from freshkey.model.endpoints import LOOPBACK
 
 
 MAX_URL: Final = 8192
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _AUTHORITY: Final = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 

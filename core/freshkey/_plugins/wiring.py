@@ -30,14 +30,14 @@ class _Plugin:
     """A plugin to wire.
 
     Attributes:
-        key: Its name in the plugin manager.
+        registered: Its name in the plugin manager.
         name: Its own name.
         shown: What it is called in messages, with its distribution.
         plugin: The module or object.
         found: Its metadata, if it is installed.
     """
 
-    key: str
+    registered: str
     name: str
     shown: str
     plugin: object
@@ -112,7 +112,7 @@ def _register(manager: pluggy.PluginManager, one: _Plugin, *, wraps: bool) -> No
     if manager.is_registered(one.plugin):
         raise one.broken("is registered twice", code="plugin-name-conflict")
     try:
-        manager.register(one.plugin, one.key)
+        manager.register(one.plugin, one.registered)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         # Its message contains the hook and the signature, but no values.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypedDict, TypeVar
 
 from attrs import field, fields, frozen
 
@@ -319,6 +319,14 @@ def of_kind(credential: Credential, kind: type[C], profile: str | None) -> C:
         hint="Name a profile whose provider issues that class, or ask for this one",
         code="wrong-credential-kind",
     )
+
+
+class GetOptions(TypedDict, total=False):
+    """The optional arguments of `freshkey.Keeper.get`, which documents them."""
+
+    min_ttl: float
+    refused: Credential | None
+    account: str | None
 
 
 class CredentialSource(Protocol):

@@ -1,11 +1,16 @@
-"""The hosts that a credential is bound to, and a profile that may call them."""
+"""Hosts: those of this machine, those that a credential is bound to, and a profile that may call them."""
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey.model.credential import Credential
 from freshkey.model.profile import Profile
+
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Names of this machine."""
 
 
 def for_credential(profile: Profile, credential: object) -> Profile:

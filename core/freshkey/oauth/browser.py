@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from freshkey._commands.environ import browser_environment, for_start, uniform
 from freshkey._commands.process import find_own_program, home_directory
-from freshkey._http.url import LOOPBACK, MAX_URL
+from freshkey._http.url import MAX_URL
 from freshkey.errors import ConfigurationError
+from freshkey.model.endpoints import LOOPBACK
 from freshkey.oauth.browser_variable import browser_commands
 
 

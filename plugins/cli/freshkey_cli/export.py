@@ -117,4 +117,4 @@ def _provider_format(keeper: Keeper, name: Target, wanted: str, credential: Cred
             hint=f"Choose one of: {known}",
             code="unknown-export-format",
         )
-    return keeper.export(wanted, credential, name)
+    return keeper.export(wanted, credential, name.profile, account=name.account)

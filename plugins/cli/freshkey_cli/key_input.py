@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from freshkey import Secret
+from freshkey.errors import ConfigurationError
 from freshkey.plugin import MAX_LINE, unmarked
 from freshkey_cli.streams import is_mintty, is_terminal
 from freshkey_cli.terminal import Terminal, unusable_secret
@@ -83,7 +84,7 @@ def read_key(descriptor: int, say: Callable[[str], None]) -> Secret | None:
     key = line.key()
     if key and line.has_more:
         hint = "Join the key if it was wrapped; or, if other lines follow it, pass only the first one"
-        raise unusable_secret("standard input has more than one line", hint)
+        raise ConfigurationError("standard input has more than one line", hint=hint, code="invalid-secret-input")
     return key
 
 

@@ -17,7 +17,7 @@ README = (Path(__file__).parents[3] / "plugins" / "testing" / "README.md").read_
 
 def test_the_blocks_run_as_written(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    blocks = re.findall(r"```python\n# (\w+)\.py\n(.*?)```", README, re.DOTALL)
+    blocks = re.findall(r"<!-- test: kit -->\n```python\n# (\w+)\.py\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == README.count("```python")
     pytester.makepyfile(**dict(blocks))
     pytester.syspathinsert()

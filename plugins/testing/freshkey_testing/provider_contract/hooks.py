@@ -31,7 +31,7 @@ class _Watcher:
     error: BaseException | None = None
 
     @hookimpl(wrapper=True)
-    def _watch(self) -> Generator[None, object, object]:
+    def describe(self) -> Generator[None, object, object]:
         try:
             self.answer = yield
         except BaseException as error:
@@ -39,7 +39,7 @@ class _Watcher:
             raise
         return self.answer
 
-    describe = acquire = refresh = _watch
+    acquire = refresh = describe
 
     def watched(self, function: Callable[..., T]) -> Callable[..., T]:
         """Return a function of the description that is seen like a hook."""
