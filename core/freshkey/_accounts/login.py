@@ -151,7 +151,7 @@ def _keep(
             generation = next_generation(before, known)
             # The provider's profile endpoint may have failed this time.
             # See docs/decisions.md, "Signing in again completes an identity".
-            identity = credential.identity.completed_by(_known_identity(context, before))
+            identity = credential.identity.completed_by(_known_identity(context, before, credential.source))
             newer = evolve(credential, identity=identity)
             served = keep_owned(context, managed, newer, generation, held_generation=before.generation)
             hold.close()  # what follows asks the provider's hooks
@@ -175,10 +175,11 @@ def _is_hidden(context: ProfileContext, credential: Credential) -> bool:
     return False
 
 
-def _known_identity(context: ProfileContext, snapshot: Snapshot) -> Identity:
-    """Return the identity of the last sign-in, to keep details that the provider did not return this time."""
+def _known_identity(context: ProfileContext, snapshot: Snapshot, source: str) -> Identity:
+    """Return the identity of the last sign-in with a source, to keep what the provider did not return this time."""
     # A credential that is corrupt, or of another provider or server, is about to be replaced: ignore it.
     with suppress(FreshkeyError):
         if snapshot.payload is not None:
-            return decode(context, snapshot.payload).identity
+            last = decode(context, snapshot.payload)
+            return last.identity if last.source == source else Identity()
     return Identity()

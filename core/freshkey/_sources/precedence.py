@@ -6,7 +6,7 @@ hold; they are checked in this order, and the first that fails is the reason why
 1. The profile's ``source`` setting names it, or names no source at all.
 2. The profile's ``skip`` setting does not list it.
 3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`) and needs no store; and for an
-   account of the profile (`Profile.account`), it is owned: nothing says whose another tool's credential is.
+   account of the profile (`Profile.account`), it needs a sign-in: nothing says whose any other credential is.
 4. No earlier source is used. Later sources are not checked at all.
 5. It has a credential: for an owned source the stored one, if it came from this source; for any other source what its
    `Source.detect` finds. If nothing is stored, an automatic source (`Source.automatic`) is also used if its
@@ -101,7 +101,7 @@ def _out_of_question(
         return "skipped by the profile"
     if profile.bare and (source.owned or not source.handed_in):
         return "bare mode uses only explicitly provided credentials"
-    if profile.account is not None and not source.owned:
+    if profile.account is not None and not source.needs_sign_in:
         return "an account uses only its own sign-in"
     return f"{winner.id!r} comes first" if winner is not None else None
 

@@ -8,6 +8,7 @@ import pytest
 
 from freshkey.errors import LoginRequired, ProviderRefused, StoreUnavailable, TransientError
 from freshkey.model.credential import Credential
+from freshkey.model.identity import Identity
 from freshkey.model.reason import Reason
 from leasing import LeaseProvider, user_of
 from raises_code import raises_code
@@ -228,3 +229,18 @@ def test_credential_without_a_token_is_told_by_its_secrets(world: World, leases:
     assert first.authorizes_like(keeper.refresh("me"))
     world.clock.advance(60)
     assert not first.authorizes_like(keeper.get("me", refused=first))
+
+
+def test_account_never_gets_it(world: World, leases: LeaseProvider) -> None:
+    with raises_code(LoginRequired, "no-credential-found"):
+        world.keeper().get("me", account="ada")
+    assert leases.acquired == []
+
+
+def test_it_is_not_taken_for_the_user_whose_sign_in_it_replaces(world: World) -> None:
+    world.provider.machine = True
+    keeper = world.keeper()
+    world.provider.identity = Identity(account="ada")
+    assert keeper.login("me", source=SIGN_IN, interaction=world.user).identity.account == "ada"
+    world.provider.identity = Identity()
+    assert keeper.login("me", source=MACHINE, interaction=world.user).identity == Identity()
