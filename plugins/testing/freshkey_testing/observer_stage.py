@@ -104,7 +104,8 @@ class Outermost:
     raised: list[BaseException] = field(init=False, factory=list)
 
     @hookimpl(wrapper=True, tryfirst=True)
-    def _watch(self) -> Generator[None, object, object]:
+    def describe(self) -> Generator[None, object, object]:
+        """See one answer, or error."""
         try:
             result = yield
         except BaseException as error:
@@ -113,7 +114,7 @@ class Outermost:
         self.results.append(result)
         return result
 
-    describe = acquire = refresh = store = _watch
+    acquire = refresh = store = describe
 
 
 @define(eq=False)
