@@ -1,7 +1,7 @@
 """Fixtures for tests of applications and plugins; pytest loads this module by itself once the package is installed.
 
-It imports nothing but pytest, because every test run on a machine that has this package pays for it: each fixture
-imports what it needs when it is first used.
+It imports nothing that is not needed by pytest itself, because every test run on a machine that has this package pays
+for it: each fixture imports what it needs when it is first used.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from freshkey_testing.not_applicable import NotApplicable, is_passed_over, pass_over, summary
 
 
 if TYPE_CHECKING:
@@ -141,9 +143,13 @@ def freshkey_canary(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test whose captured output holds a canary, and show it without."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test whose captured output holds a canary, and show it without; pass over a check that does not apply."""
     report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, NotApplicable):
+        pass_over(item, report, call.excinfo.value)
     canary = item.stash.get(_CANARY, None)
     if canary is not None:
         found = [title for title, text in report.sections if canary.is_in(text)]
@@ -152,3 +158,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
             report.outcome = "failed"
             report.longrepr = "\n".join(f"{title!r} holds a canary" for title in found)
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Do not run a check whose fixtures found that it does not apply."""
+    return True if is_passed_over(pyfuncitem) else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which checks of a contract did not apply, and why."""
+    for line in summary(terminalreporter.getreports("passed")):
+        terminalreporter.write_line(line)

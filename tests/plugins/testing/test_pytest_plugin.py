@@ -33,7 +33,7 @@ def test_it_is_found_by_pytest() -> None:
 
 def test_loading_it_loads_nothing_of_freshkey() -> None:
     loaded = modules_after("import pytest, freshkey_testing.pytest_plugin") - modules_after("import pytest")
-    assert loaded == {"freshkey_testing", "freshkey_testing.pytest_plugin"}
+    assert loaded == {"freshkey_testing", "freshkey_testing.not_applicable", "freshkey_testing.pytest_plugin"}
 
 
 # --- scripted exchanges ----------------------------------------------------------------------------------------------

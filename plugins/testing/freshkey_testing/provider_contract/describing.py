@@ -11,10 +11,10 @@ from functools import partial
 from typing import Final
 
 import attrs
-import pytest
 
 from freshkey import Credential, Description, Profile
 from freshkey_testing.guard import no_io
+from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.provider_contract.probes import caught, require
@@ -52,7 +52,7 @@ class Describing(ProviderKit):
         A program pays for importing every provider it uses, before it asks for a credential.
         """
         if not isinstance(provider, types.ModuleType) or provider.__spec__ is None:
-            pytest.skip("only a module can be imported by itself")
+            not_applicable("only a module can be imported by itself")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-c", _LOADED, provider.__name__]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603  this same interpreter

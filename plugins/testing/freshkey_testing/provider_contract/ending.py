@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from freshkey import Credential, Description, Profile
 from freshkey.errors import LoginRequired, OutcomeUnknown, TransientError
 from freshkey_testing.exchanges import made_response
 from freshkey_testing.guard import offline, read_only
+from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.provider_contract.probes import caught, outcome_name, reject_broken, require, shown
@@ -82,4 +81,4 @@ class Ending(ProviderKit):
 
 def _needs_revoke(description: Description) -> None:
     if description.revoke is None:
-        pytest.skip("the provider cannot revoke")
+        not_applicable("the provider cannot revoke")

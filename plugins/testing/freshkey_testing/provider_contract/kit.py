@@ -16,6 +16,7 @@ from freshkey.errors import PluginBroken
 from freshkey.plugin import NonInteractive, Response
 from freshkey_testing.contract import Contract
 from freshkey_testing.exchanges import made_response
+from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
 from freshkey_testing.provider_contract.probes import tried
 from freshkey_testing.user import ScriptedUser
@@ -125,10 +126,14 @@ class ProviderKit(Contract):
         return hooks.describe(profile)
 
     @pytest.fixture
-    def held(self, signed_in: Credential | None, profile: Profile) -> Credential:
+    def held(
+        self, signed_in: Credential | None, profile: Profile, description: Description, request: pytest.FixtureRequest
+    ) -> Credential:
         """The owned credential; where the description has no owned source, there is nothing to check."""
         if signed_in is None:
-            pytest.skip("the provider has no owned source")
+            if any(source.owned for source in description.sources):
+                fail_once(request.cls, "the fixture signed_in returns None, but the provider has an owned source")
+            not_applicable("the provider has no owned source")
         return attrs.evolve(signed_in, clock=profile.clock)
 
     @pytest.fixture

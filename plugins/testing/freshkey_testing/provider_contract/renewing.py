@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from freshkey import Credential, Profile, Validity
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey_testing.guard import offline
+from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
 from freshkey_testing.provider_contract.probes import caught, outcome_name, require, shown
@@ -18,11 +17,15 @@ class Renewing(ProviderKit):
     """Checks of what happens to a credential after the sign-in."""
 
     def test_a_renewal_that_needs_the_user_says_so(
-        self, hooks: Hooks, profile: Profile, not_renewable: Credential | None
+        self, hooks: Hooks, profile: Profile, held: Credential, not_renewable: Credential | None
     ) -> None:
         """`refresh` of a non-renewable credential raises `LoginRequired` or `ProviderRefused`, and sends nothing."""
         if not_renewable is None:
-            pytest.skip("every owned credential can be renewed")
+            require(
+                held.renewable,
+                "the fixture not_renewable returns None, but the sign-in cannot be renewed: return it",
+            )
+            not_applicable("every owned credential can be renewed")
         wire = Wire(fault="before-sending")
         with offline() as attempts, wire.watched():
             error = caught(lambda: hooks.refresh(wire.of(profile), not_renewable))
