@@ -29,6 +29,9 @@ KINDS: Final = {
 }
 """Each kind of package: its entry point group, and what it is."""
 
+_REQUIRES: Final = {"store": ["cryptography>=44"], "observer": []}
+"""What a kind requires in addition to freshkey, if that is not attrs alone."""
+
 PREFIX: Final = "freshkey-"
 
 _RESERVED: Final = frozenset({"cli", "testing", "keyring", "file", "memory"})
@@ -142,6 +145,7 @@ def _files(folder: Path, name: str, kind: str) -> Iterator[str]:
         "id": provider_id(name),
         "name": name,
         "package": f"freshkey_{provider_id(name)}",
+        "requires": "".join(f'    "{each}",\n' for each in _REQUIRES.get(kind, ["attrs>=24.2"])),
         "title": name.replace("-", " ").title(),
         "upper": provider_id(name).upper(),
     }
