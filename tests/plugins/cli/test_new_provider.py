@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -11,19 +10,19 @@ import sys
 import tomllib
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import fields_dict
 
-import freshkey_testing
-from cli_doubles import Run
-from freshkey import Credential, Source, oauth, plugin
+from cli_doubles import Done, Run, finished
 from freshkey.errors import ConfigurationError
 from freshkey_cli.new_provider import KINDS, checked_name, write
+from freshkey_testing import AuthorizationServer
 from raises_code import raises_code
 
 
+NOT_THEIRS = ("PYTEST", "PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "FRESHKEY_", "WSL_")
 NAMES = ["ab", "a-name-as-long-as-a-name-may-be"]
 
 
@@ -114,49 +113,13 @@ def test_package_is_complete_and_clean(kind: str, name: str, tmp_path: Path) -> 
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def missing(kind: str) -> list[str]:
-    """Return the parts of the contract that a kind uses and that are not there."""
-    helpers = {*freshkey_testing._HOMES}
-    parts = {
-        "freshkey_profile": importlib.util.find_spec("freshkey_testing.pytest_plugin") is not None,
-        "ObserverContract": "ObserverContract" in helpers,
-        "OAuthClient.of": hasattr(oauth.OAuthClient, "of"),
-        "require_attended": hasattr(plugin.Interaction, "require_attended"),
-        "Source.automatic": "automatic" in fields_dict(Source),
-        "ClientSecretBasic": "ClientSecretBasic" in oauth.__all__,
-        "Credential.used_for": hasattr(Credential, "used_for"),
-        "raise_for_status": "raise_for_status" in plugin.__all__,
-    }
-    uses = {
-        "oauth": ["freshkey_profile", "OAuthClient.of", "require_attended"],
-        "machine": ["freshkey_profile", "OAuthClient.of", "Source.automatic", "ClientSecretBasic"],
-        "lease": ["freshkey_profile", "Source.automatic", "Credential.used_for", "raise_for_status"],
-        "borrowed": ["freshkey_profile"],
-        "observer": ["ObserverContract"],
-    }
-    return [part for part in uses.get(kind, []) if not parts[part]]
+# --- what is written works -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="builds and type checks are the same on every system")
-@pytest.mark.parametrize("kind", KINDS)
-def test_package_installs_and_passes_its_checks(kind: str, tmp_path: Path) -> None:
-    if absent := missing(kind):
-        pytest.skip(f"this kind is written for {', '.join(absent)}")
-    folder = tmp_path / "freshkey-acme"
-    write(folder, "acme", kind)
-    python = environment(tmp_path / "venv")
-    checked([sys.executable, "-m", "hatchling", "build"], folder)
-    assert list((folder / "dist").glob("*.tar.gz"))
-    (wheel,) = (folder / "dist").glob("*.whl")
-    (site,) = (tmp_path / "venv").glob("lib/*/site-packages")
-    zipfile.ZipFile(wheel).extractall(site)
-    checked([str(python), "-m", "mypy", "--cache-dir", os.devnull], folder)
-    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
-    assert re.search(r"^\d+ passed in ", said, re.MULTILINE), said
-
-
-def environment(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the interpreter of a new environment that also has what is installed in this one."""
+    folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/*/site-packages")
     ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
@@ -164,8 +127,76 @@ def environment(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="builds and type checks are the same on every system")
+@pytest.mark.parametrize("kind", KINDS)
+def test_package_installs_and_passes_its_checks(kind: str, tmp_path: Path, python: Path) -> None:
+    folder = installed(f"of-{kind}", kind, tmp_path, python)
+    assert list((folder / "dist").glob("*.tar.gz"))
+    checked([str(python), "-m", "mypy", "--cache-dir", str(python.parents[1] / "mypy")], folder)
+    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    assert re.search(r"^\d+ passed in ", said, re.MULTILINE), said
+
+
+def installed(name: str, kind: str, below: Path, python: Path) -> Path:
+    """Write a package, build it and install its wheel; return its folder."""
+    folder = below / f"freshkey-{name}"
+    write(folder, name, kind)
+    checked([sys.executable, "-m", "hatchling", "build"], folder)
+    (wheel,) = (folder / "dist").glob("*.whl")
+    (site,) = python.parents[1].glob("lib/*/site-packages")
+    zipfile.ZipFile(wheel).extractall(site)
+    return folder
+
+
 def checked(command: list[str], folder: Path) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+# --- a sign-in with what is written ----------------------------------------------------------------------------------
+
+BROWSER = "import sys\nfrom freshkey_testing.browser import follow\nfollow(sys.argv[1])\n"
+
+
+@pytest.fixture
+def server() -> Iterator[AuthorizationServer]:
+    with AuthorizationServer() as server:
+        yield server
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the browser is a script")
+def test_login_of_a_provider_that_signs_in(server: AuthorizationServer, tmp_path: Path, python: Path) -> None:
+    installed("signs-in", "oauth", tmp_path, python)
+    settings = {
+        "provider": "signs_in",
+        "store": "file",
+        "issuer": server.urls.issuer,
+        "client_id": server.client_id,
+        "allow_insecure_loopback": True,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    config = tmp_path / "config.toml"
+    config.write_text("\n".join(["[profiles.work]", *lines]))
+    config.chmod(0o600)
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!{sys.executable}\n{BROWSER}")
+    browser.chmod(0o700)
+    places = {"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)}
+
+    def run(*argv: str) -> Done:
+        return finished([python, "-m", "freshkey", *argv], {**ours, **places, "BROWSER": str(browser)})
+
+    assert run("token", "work").code == 3
+    login = run("login", "work", "--json")
+    assert login.code == 0, login.err
+    assert login.json["renewable"] is True
+    first = run("token", "work").out.strip()
+    assert first in server.secrets()
+    assert run("refresh", "work").code == 0
+    second = run("token", "work").out.strip()
+    assert second in server.secrets() - {first}
+    assert run("logout", "work", "--json").json["revoked"] is True
+    assert server.count("revoked") == 1
