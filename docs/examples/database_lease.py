@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
@@ -24,6 +22,7 @@ from freshkey.plugin import (
     Secret,
     Source,
     Validity,
+    environment_secret,
     hookimpl,
     parse_json_object,
     raise_for_status,
@@ -38,7 +37,7 @@ FRESHKEY_CONTRACT: Final = 1
 class Settings:
     """What a profile may set: the server, and the variable with the token that it wants."""
 
-    address: str = "https://leases.example"
+    host: str = "leases.example"
     variable: str = "LEASE_TOKEN"
 
 
@@ -70,51 +69,52 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
     """Describe this provider; a login is not tried out."""
     if credential is not None:
         return Inspection(validity=Validity.UNCHECKABLE, detail="a login is not tried out")
-    host = "" if profile is None else urlsplit(profile.settings_as(Settings).address).hostname
-    formats = {"database-login": DatabaseLogin}
-    hosts = (host,) if host else ()
-    return Description(title="Leases", settings=Settings, formats=formats, sources=(LEASE,), hosts=hosts)
+    hosts = () if profile is None else (profile.settings_as(Settings).host,)
+    return Description(title="Leases", settings=Settings, formats={"db": DatabaseLogin}, sources=(LEASE,), hosts=hosts)
 
 
 @hookimpl
 def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
     """Get a lease."""
-    now, answer = profile.clock.now(), _post(profile, "leases", {})
-    try:
-        return DatabaseLogin(
-            obtained=now,
-            lifetime=float(answer["lease_duration"]),
-            ends_at_latest=utc_time(now.wall + float(answer["max_duration"])),
-            source=source.id,
-            clock=profile.clock,
-            username=answer["username"],
-            password=Secret(answer["password"]),
-            lease=answer["lease"],
-        )
-    except (KeyError, TypeError, ValueError):
-        raise ProtocolError("the response is not a lease") from None
+    return _lease(profile, source.id)
 
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential:
-    """Extend the lease; a refused login, or one near its latest end, is replaced by another one."""
-    if not isinstance(credential, DatabaseLogin) or credential.ends_at_latest is None:
+    """Extend the lease; get another one if the login was refused, or if extending it gains nothing."""
+    if not isinstance(credential, DatabaseLogin):
         raise PluginBroken("the credential has another format", plugin="leases")
-    now = profile.clock.now()
-    near = credential.ends_at_latest - now.utc <= timedelta(seconds=credential.lifetime or 0.0)
-    if reason is Reason.REFUSED or near:
-        return acquire(profile, LEASE, reporter)  # type: ignore[arg-type]  # it asks nobody
-    if not isinstance(seconds := _post(profile, "extend", {"lease": credential.lease}).get("lease_duration"), int):
-        raise ProtocolError("the response has no term")
-    return evolve(credential, obtained=now, lifetime=float(seconds))
+    if reason is Reason.REFUSED or credential.ends_for_good:
+        return _lease(profile, credential.source)
+    now, answer = profile.clock.now(), _post(profile, "extend", {"lease": credential.lease})
+    return evolve(credential, obtained=now, lifetime=_member(answer, "lease_duration", int))
+
+
+def _lease(profile: Profile, source: str) -> DatabaseLogin:
+    now, answer = profile.clock.now(), _post(profile, "leases", {})
+    return DatabaseLogin(
+        obtained=now,
+        lifetime=_member(answer, "lease_duration", int),
+        ends_at_latest=utc_time(now.wall + _member(answer, "max_duration", int)),
+        source=source,
+        clock=profile.clock,
+        username=_member(answer, "username", str),
+        password=Secret(_member(answer, "password", str)),
+        lease=_member(answer, "lease", str),
+    )
+
+
+def _member(answer: dict[str, Any], name: str, kind: type) -> Any:  # noqa: ANN401  as `kind` says
+    if not isinstance(value := answer.get(name), kind) or not value:
+        raise ProtocolError(f"the response has no {name}")
+    return value
 
 
 def _post(profile: Profile, path: str, members: dict[str, str]) -> dict[str, Any]:
     settings = profile.settings_as(Settings)
-    if not (token := os.environ.get(settings.variable)):
-        raise LoginRequired("there is no token to ask with", hint=f"Set {settings.variable}", unsent=True)
-    headers, body = {"Authorization": f"Bearer {token}"}, json.dumps(members).encode()
-    request = Request(method="POST", url=f"{settings.address}/{path}", headers=headers, body=body)
-    response = profile.send(request)
-    raise_for_status(request, response, login_required=(401, 404, 410), clock=profile.clock)
+    if (token := environment_secret(settings.variable, os.environ)) is None:
+        raise LoginRequired("there is no token", hint=f"Set {settings.variable}", unsent=True)
+    headers, body = {"Authorization": f"Bearer {token.reveal()}"}, json.dumps(members).encode()
+    request = Request(method="POST", url=f"https://{settings.host}/{path}", headers=headers, body=body)
+    raise_for_status(request, response := profile.send(request), login_required=(401, 404, 410), clock=profile.clock)
     return parse_json_object(response.body)
