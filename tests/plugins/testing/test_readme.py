@@ -12,7 +12,8 @@ from kit_runs import OPTIONS
 
 pytest_plugins = ["pytester"]
 
-README = (Path(__file__).parents[3] / "plugins" / "testing" / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "plugins" / "testing" / "README.md").read_text("utf-8")
 
 
 def test_the_blocks_run_as_written(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +34,10 @@ def test_the_tables_name_every_fixture_and_name() -> None:
 
     fixtures = {name for name in dir(pytest_plugin) if name.startswith("freshkey_")}
     assert {name for name in fixtures | set(freshkey_testing._HOMES) if f"`{name}`" not in README} == set()
+
+
+def test_the_reference_has_every_name() -> None:
+    import freshkey_testing
+
+    page = (ROOT / "docs" / "reference" / "testing.md").read_text("utf-8")
+    assert {name for name in freshkey_testing._HOMES if f"::: freshkey_testing.{name}\n" not in page} == set()
