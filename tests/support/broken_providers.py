@@ -263,4 +263,24 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "test_a_revocation_that_fails_is_not_one",
         "status 503 ended with no error",
     ),
+    # --- what is sent
+    "a single-use token is sent again": (
+        _REFRESH,
+        _caught("OutcomeUnknown", "answer = client(profile).refresh(credential.refresh_token)"),
+        LOST,
+        "sent a single-use token 2 times",
+    ),
+    "a secret in a URL": (
+        "json_body(LEASE_URL, fields)",
+        'json_body(LEASE_URL + "?lease=" + fields.get("lease", ""), fields)',
+        RENEWS,
+        "put a secret into a URL",
+    ),
+    "the lifetime is dropped": (_OBTAINED, _OBTAINED.partition("\n")[0] + "\n", RENEWS, "returned no lifetime"),
+    "Retry-After in milliseconds": (
+        "retry_after=retry_after(response.headers, now)",
+        "retry_after=(retry_after(response.headers, now) or 0) * 1000",
+        LIMIT,
+        "the error has retry_after=7000",
+    ),
 }

@@ -21,6 +21,7 @@ from freshkey_testing.secret_scan import leaks, secrets_of
 
 
 _PAUSE: Final = 7.0
+_MAX_PAUSE: Final = 60.0
 _NONSENSE: Final = {
     "an empty object": b"{}",
     "a page": b"<html>Welcome to the network of this hotel</html>",
@@ -64,7 +65,7 @@ class Failing(ProviderKit):
             )
             pause = getattr(error, "retry_after", None)
             require(
-                pause is not None and pause >= _PAUSE,
+                pause is not None and _PAUSE <= pause <= _MAX_PAUSE,
                 f"the server said Retry-After: {_PAUSE:.0f}, and the error has retry_after={pause}:"
                 " pass on freshkey.plugin.retry_after(response.headers, profile.clock.now().wall)",
             )
@@ -89,7 +90,13 @@ class Failing(ProviderKit):
         wire = Wire(fault="after-sending")
         tokens = {each.renewal_secret.reveal() for each in owned if each.renewal_secret is not None}
         for error in _outcomes(hooks, profile, owned, wire):
-            spent = description.single_use and any(leaks(each.text, tokens) for each in wire.sent)
+            times = sum(leaks(each.text, tokens) for each in wire.sent)
+            spent = description.single_use and times > 0
+            require(
+                not spent or times == 1,
+                f"refresh sent a single-use token {times} times after its answer was lost: send it once,"
+                " the core decides whether it may be sent again",
+            )
             allowed = OutcomeUnknown if spent else (OutcomeUnknown, TransientError)
             require(
                 isinstance(error, allowed),

@@ -20,6 +20,7 @@ from freshkey_testing.provider_contract.results import (
     with_refresh_token,
 )
 from freshkey_testing.provider_contract.wire import Wire
+from freshkey_testing.secret_scan import leaks, secrets_of
 
 
 _QUESTIONS: Final = frozenset(
@@ -141,6 +142,8 @@ def _renewed(hooks: Hooks, profile: Profile, old: Credential, what: str) -> tupl
         raw.source in ("", old.source), f"{what} returned source={raw.source!r}: keep that of the credential it renews"
     )
     require(not raw.identity.differs_from(old.identity), f"{what} returned another identity: keep that of the sign-in")
+    urls = " ".join(each.text.partition("\n")[0] for each in wire.sent)
+    require(not leaks(urls, secrets_of(old)), f"{what} put a secret into a URL, which servers log: send it in the body")
     check_times(new, profile, wire.received, what)
     check_secrecy(new, wire.received, heard, what)
     return new, wire

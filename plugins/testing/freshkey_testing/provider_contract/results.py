@@ -36,13 +36,14 @@ def check_times(credential: Credential, profile: Profile, answers: list[Response
         if isinstance(value, datetime):
             require(value.tzinfo is not None, f"{what} set {name} to a naive datetime: give it the time zone UTC")
     lifetime = credential.lifetime
+    said = [value for name, value in _members(answers) if name in _LIFETIMES and isinstance(value, int | float)]
     if lifetime is None:
+        require(not said, f"the server said when it ends, and {what} returned no lifetime: {_SECONDS}")
         return
     require(
         0 < lifetime < _MAX_LIFETIME,
         f"{what} returned a lifetime of {lifetime:.0f} s: {_SECONDS}",
     )
-    said = [value for name, value in _members(answers) if name in _LIFETIMES and isinstance(value, int | float)]
     if said:
         require(
             lifetime <= max(said) + 1,
