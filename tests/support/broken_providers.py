@@ -263,6 +263,19 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "test_a_revocation_that_fails_is_not_one",
         "status 503 ended with no error",
     ),
+    # --- what the first source does not show
+    "a lease prints its renewal secret": (
+        "        return self.password\n",
+        "        return self.lease\n",
+        "test_what_authorizes_is_wrapped",
+        "does not carry the token",
+    ),
+    "a lease's renewal secret in the environment": (
+        "    def _headers(self",
+        "    def _environment(self):\n        return {'LEASE': self.lease.reveal()}\n\n    def _headers(self",
+        "test_requests_carry_no_refresh_token",
+        "environment()",
+    ),
     # --- what is sent
     "a single-use token is sent again": (
         _REFRESH,

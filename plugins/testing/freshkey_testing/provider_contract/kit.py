@@ -165,13 +165,13 @@ class ProviderKit(Contract):
         signed_in: Credential | None,
         request: pytest.FixtureRequest,
     ) -> list[Credential]:
-        """Every credential to check: the owned one, and those from borrowed sources that need no user."""
+        """Every credential to check: the owned ones, and those from borrowed sources that need no user."""
         borrowed = [
             hooks.acquire(profile, source, NonInteractive(profile.name))
             for source in description.sources
             if not source.interactive and not source.owned and hooks.detect(profile, source)
         ]
-        everything = borrowed if signed_in is None else [attrs.evolve(signed_in, clock=profile.clock), *borrowed]
+        everything = borrowed if signed_in is None else [*request.getfixturevalue("owned"), *borrowed]
         if not everything:
             fail_once(request.cls, "override the fixture profile: create a credential for a borrowed source in it")
         return everything
