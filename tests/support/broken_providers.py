@@ -263,6 +263,12 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "test_a_revocation_that_fails_is_not_one",
         "status 503 ended with no error",
     ),
+    "a revocation does nothing": (
+        _REVOKE,
+        "        pass\n",
+        "test_a_revocation_without_a_network_is_not_one",
+        "without asking the server",
+    ),
     # --- what the first source does not show
     "a lease prints its renewal secret": (
         "        return self.password\n",

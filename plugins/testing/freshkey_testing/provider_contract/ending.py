@@ -33,6 +33,11 @@ class Ending(ProviderKit):
         assert_no_secret(shown(error), secrets_of(held), "the error of revoke")
         reject_broken(error, "revoke")
         assert not isinstance(error, LoginRequired), f"revoke asks for a sign-in: {error}"
+        require(
+            error is not None or bool(attempts or wire.sent),
+            "revoke returned without asking the server, so the credential still works: set Description.revoke to None"
+            " if the provider cannot revoke",
+        )
         if attempts or wire.sent:
             require(
                 isinstance(error, TransientError),
