@@ -269,6 +269,19 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "test_a_revocation_without_a_network_is_not_one",
         "without asking the server",
     ),
+    # --- whoami
+    "whoami never asks": (
+        _DESCRIBED,
+        "        return Inspection(validity=Validity.VALID)\n",
+        "test_an_unreachable_provider_is_an_answer",
+        "VALID without a network",
+    ),
+    "whoami does not look at the status": (
+        "Validity.VALID if response.status == 200 else Validity.REFUSED",
+        "Validity.VALID",
+        "test_a_rejected_credential_is_not_valid",
+        "answered 401, and the inspection says VALID",
+    ),
     # --- what the first source does not show
     "a lease prints its renewal secret": (
         "        return self.password\n",

@@ -10,7 +10,7 @@ import pytest
 from example_provider import Provider, token
 from freshkey import Credential, Profile, Secret, Source, hookimpl
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Interaction
+from freshkey.plugin import Inspection, Interaction, Validity
 from freshkey_testing import ManualClock, ProviderContract, ScriptedUser
 
 
@@ -34,7 +34,8 @@ class TestExample(ProviderContract):
         def acquired() -> Credential:
             return token(obtained=freshkey_clock.now(), access_token=Secret("example-access-token"))
 
-        return Asking(on_acquire=acquired, on_refresh=needs_the_user)
+        unchecked = Inspection(validity=Validity.UNCHECKABLE)
+        return Asking(on_acquire=acquired, on_refresh=needs_the_user, on_inspect=lambda: unchecked)
 
     @pytest.fixture
     def users(self) -> Mapping[str, ScriptedUser]:

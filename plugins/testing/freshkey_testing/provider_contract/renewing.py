@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from freshkey import Credential, Profile, Validity
 from freshkey.errors import LoginRequired, ProviderRefused
+from freshkey_testing.exchanges import made_response
 from freshkey_testing.guard import offline
 from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import Hooks
@@ -44,8 +45,20 @@ class Renewing(ProviderKit):
         ``freshkey whoami`` shows it; an error would hide what is known without the network.
         """
         wire = Wire(fault="before-sending")
-        with offline() as attempts, wire.watched():
+        with offline(), wire.watched():
             inspection = hooks.inspect(wire.of(profile), held)
-        if attempts or wire.sent:
-            assert inspection.validity is not Validity.VALID, "the inspection says VALID without a network"
+        assert inspection.validity is not Validity.VALID, (
+            "the inspection says VALID without a network: return UNREACHABLE,"
+            " or UNCHECKABLE if the provider has no way to ask"
+        )
         assert_no_secret(repr(inspection), secrets_of(held), "the inspection")
+
+    def test_a_rejected_credential_is_not_valid(self, hooks: Hooks, profile: Profile, held: Credential) -> None:
+        """If the server answers 401, ``describe`` with that credential does not say `Validity.VALID`."""
+        wire, said = Wire(answers=(made_response(401),)), []
+        with wire.watched():
+            caught(lambda: said.append(hooks.inspect(wire.of(profile), held)))
+        require(
+            not (wire.sent and any(each.validity is Validity.VALID for each in said)),
+            "the server answered 401, and the inspection says VALID: look at the status of the response",
+        )
