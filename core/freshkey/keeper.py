@@ -150,7 +150,7 @@ class Keeper:
         """
         # Fast path: no lock and no wall clock. A dict lookup is atomic, and `ManagedCredential` has already folded both
         # clocks into the two deadlines. Only `refused` always takes the slow path.
-        held = self._held.get(profile if account is None else (profile, account))
+        held = self._held.get(profile if account is None else alias_of(profile, account))
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
@@ -185,7 +185,7 @@ class Keeper:
         Canceling one caller does not affect the others: the renewal continues.
         """
         # Fast path: see `get`.
-        held = self._held.get(profile if account is None else (profile, account))
+        held = self._held.get(profile if account is None else alias_of(profile, account))
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:

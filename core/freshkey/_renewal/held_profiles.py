@@ -33,8 +33,15 @@ _Own: TypeAlias = tuple[str, str | None]
 
 
 def alias_of(profile: str | None, account: str | None) -> Alias:
-    """Return what to look an account of a profile up by."""
-    return profile if account is None else (profile, account)
+    """Return what to look an account of a profile up by.
+
+    Raises:
+        ConfigurationError: The account is invalid.
+    """
+    if account is None:
+        return profile
+    # The comparison of a subclass need not be that of a string: it could find what is held for another account.
+    return profile, account if type(account) is str else checked_account(account)
 
 
 class HeldProfiles:

@@ -57,6 +57,26 @@ def files(directory: Path) -> int:
 # --- apart ----------------------------------------------------------------------------------------------------------
 
 
+class Folded(str):  # noqa: SLOT000  as an application may write it
+    """Compares like a name for which case does not matter."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and str.lower(self) == str.lower(other)
+
+    def __hash__(self) -> int:
+        return hash(str.lower(self))
+
+
+@proves("STO-13")
+def test_text_that_compares_in_its_own_way_finds_no_other_account(world: World) -> None:
+    with keeper_of(world) as keeper:
+        keeper.login("me", account="ada")
+        for account in (Folded("ADA"), ["ada"]):
+            with pytest.raises(LoginRequired if isinstance(account, str) else ConfigurationError):
+                keeper.get("me", account=account)  # type: ignore[arg-type]  # what the test tries
+        assert keeper.get("me", account=Folded("ada")) is keeper.get("me", account="ada")
+
+
 @proves("STO-13")
 def test_each_account_has_its_own_sign_in(world: World, store: str) -> None:
     keeper = keeper_of(world, store)
