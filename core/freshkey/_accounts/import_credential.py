@@ -30,7 +30,7 @@ def import_credential(managed: ManagedCredential, credential: Credential) -> Cre
     # Also refuses a source that is not owned, and bare mode.
     source = sign_in_source(context.profile, context.description, credential.source or None)
     expired = context.freshness(credential) is Freshness.EXPIRED
-    if expired and not credential.renewable:
+    if expired and (not credential.renewable or context.is_over(credential)):
         raise _refused("the credential cannot be imported: it has expired, and cannot be renewed")
     context.store.probe()
     newer = evolve(credential, source=source.id)
@@ -38,7 +38,7 @@ def import_credential(managed: ManagedCredential, credential: Credential) -> Cre
         return login.keep(managed, newer)
     except TransientError as error:
         if expired and error.code == "credential-already-expired":
-            return newer  # stored, and renewed when it is first asked for
+            return evolve(newer, clock=context.clock)  # stored, and renewed when it is first asked for
         raise
 
 

@@ -389,7 +389,7 @@ def test_expired_import_is_renewed_when_it_is_used(world: World) -> None:
     keeper = keeper_of(world)
     given = imported(world)
     world.clock.advance(7200)
-    keeper.import_credential("me", given, account="ada")
+    assert keeper.import_credential("me", given, account="ada").clock is world.clock
     world.clock.advance(60)
     assert token_of(keeper.get("me", account="ada")) == "at-2"
 
@@ -409,6 +409,7 @@ def test_import_refuses_what_the_profile_could_not_have_obtained(world: World) -
         evolve(good, access_token="at-plain-text-canary"),  # type: ignore[arg-type]
         evolve(good, unusable=ProviderRefused("no")),
         expired,
+        evolve(good, ends_at_latest=good.obtained_at),
     ]
     for credential in wrong:
         with raises_code(ConfigurationError, "invalid-credential") as caught:
