@@ -24,13 +24,15 @@ def next_step(profile: Profile, description: Description, setup: Setup, *, no_st
         no_store: Why a sign-in could not be stored, or None.
     """
     sources = candidates(profile, description)
-    others = "; ".join(source.title for source in sources if not source.needs_sign_in)
+    is_account = profile.account is not None  # which is signed in from an automatic source, too
+    signs_in = {source for source in sources if source.needs_sign_in or (is_account and source.owned)}
+    others = "; ".join(source.title for source in sources if source not in signs_in)
     provide = f"Provide one of these: {others}" if others else "Change the source or skip setting of the profile"
     default = first_owned(profile, description)
-    if default is None or default.automatic:
+    if default is None or (default.automatic and not is_account):
         automatic = [told for source in sources if source.automatic and (told := setup(source))]
         return ". Or ".join([*automatic[:1], *map(_lowered, automatic[1:])]) or provide
-    ways = {source: setup(source) for source in sources if source.needs_sign_in}
+    ways = {source: setup(source) for source in sources if source in signs_in}
     store = None if no_store is None else no_store.hint or "Choose another store for the profile in config.toml"
     first, *alternatives = _ways_to_sign_in(profile, ways, default, store)
     if store and others:

@@ -6,12 +6,12 @@ hold; they are checked in this order, and the first that fails is the reason why
 1. The profile's ``source`` setting names it, or names no source at all.
 2. The profile's ``skip`` setting does not list it.
 3. The mode is not bare, or the source is explicitly provided (`Source.handed_in`) and needs no store; and for an
-   account of the profile (`Profile.account`), it needs a sign-in: nothing says whose any other credential is.
+   account of the profile (`Profile.account`), it is owned: nothing says whose another tool's credential is.
 4. No earlier source is used. Later sources are not checked at all.
 5. It has a credential: for an owned source the stored one, if it came from this source; for any other source what its
    `Source.detect` finds. If nothing is stored, an automatic source (`Source.automatic`) is also used if its
-   `Source.detect` finds what gets a credential. So whatever is stored wins over all other owned sources until the
-   sign-out.
+   `Source.detect` finds what gets a credential, except for an account, which must be signed in by name. So
+   whatever is stored wins over all other owned sources until the sign-out.
 6. It does not need consent (`Source.needs_consent`), or the profile's ``source`` setting names it, or the user is not
    signed in, or the session is not interactive, or the user agrees.
 
@@ -83,7 +83,7 @@ def walk(
     for source in description.sources:
         detected, why_not = None, _out_of_question(source, profile, only, skipped, winner)
         if why_not is None:
-            detected = _detected(source, detect, stored, rivals)
+            detected = _detected(source, profile, detect, stored, rivals)
             why_not = _why_not_used(source, detected, stored, consent if only is None else None)
         wins = why_not is None
         winner = source if wins else winner
@@ -101,18 +101,22 @@ def _out_of_question(
         return "skipped by the profile"
     if profile.bare and (source.owned or not source.handed_in):
         return "bare mode uses only explicitly provided credentials"
-    if profile.account is not None and not source.needs_sign_in:
+    if profile.account is not None and not source.owned:
         return "an account uses only its own sign-in"
     return f"{winner.id!r} comes first" if winner is not None else None
 
 
-def _detected(source: Source, detect: Detect, stored: Stored, rivals: Collection[str]) -> Detected | None:
+def _detected(
+    source: Source, profile: Profile, detect: Detect, stored: Stored, rivals: Collection[str]
+) -> Detected | None:
     if source.owned:
         credential = stored()
         if credential is not None and credential.source == source.id:
             return Detected(kind=source.title, origin="the store", expires_at=credential.expires_at)
         # See docs/decisions.md, "What is stored wins over other owned sources".
-        if source.needs_sign_in or (credential is not None and credential.source in rivals):
+        # And what the machine can get by itself would make an account of every text that somebody asks for.
+        is_account = profile.account is not None
+        if is_account or source.needs_sign_in or (credential is not None and credential.source in rivals):
             return None
     return detect(source)
 

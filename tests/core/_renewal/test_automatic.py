@@ -231,12 +231,6 @@ def test_credential_without_a_token_is_told_by_its_secrets(world: World, leases:
     assert not first.authorizes_like(keeper.get("me", refused=first))
 
 
-def test_account_never_gets_it(world: World, leases: LeaseProvider) -> None:
-    with raises_code(LoginRequired, "no-credential-found"):
-        world.keeper().get("me", account="ada")
-    assert leases.acquired == []
-
-
 def test_it_is_not_taken_for_the_user_whose_sign_in_it_replaces(world: World) -> None:
     world.provider.machine = True
     keeper = world.keeper()
@@ -244,3 +238,20 @@ def test_it_is_not_taken_for_the_user_whose_sign_in_it_replaces(world: World) ->
     assert keeper.login("me", source=SIGN_IN, interaction=world.user).identity.account == "ada"
     world.provider.identity = Identity()
     assert keeper.login("me", source=MACHINE, interaction=world.user).identity == Identity()
+
+
+def test_account_does_not_get_what_the_machine_gets(world: World, leases: LeaseProvider) -> None:
+    keeper = world.keeper(settings={"store": "memory"})
+    keeper.get("me")
+    with raises_code(LoginRequired, "no-credential-found") as caught:
+        keeper.get("me", account="eve")
+    assert "freshkey login me/eve" in str(caught.value.hint)
+    assert keeper.accounts("me") == ()
+    keeper.login("me", account="ada", source=MACHINE, interaction=world.user)
+    assert user_of(keeper.get("me", account="ada")) == "user-2"
+    world.clock.advance(100_000)
+    leases.refuses = [LoginRequired("gone")]
+    assert user_of(keeper.get("me", account="ada")) == "user-3"
+    keeper.logout("me", account="ada")
+    with pytest.raises(LoginRequired):
+        keeper.get("me", account="ada")
