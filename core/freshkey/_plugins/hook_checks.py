@@ -73,7 +73,10 @@ def flaw_of_hooks(plugin: object, *, wraps: bool) -> Flaw | None:
             f"Name an instance in the entry point: plugin = {plugin.__name__}() in its module, and module:plugin",
         )
     for name, (function, options) in marked.items():
-        if flaw := _flaw_of_function(options.get("specname") or name, function, options, wraps=wraps):
+        hook = options.get("specname") or name
+        if hook.startswith("_"):
+            continue  # never called by that name: one function may stand for several hooks (describe = store = _watch)
+        if flaw := _flaw_of_function(hook, function, options, wraps=wraps):
             return flaw
     implemented = {options.get("specname") or name for name, (_, options) in marked.items()}
     unmarked = (hook for hook in ARGUMENTS if hook not in implemented and _looks_like(plugin, hook))

@@ -174,6 +174,17 @@ def test_version_that_is_not_one_is_an_error(version: object) -> None:
     assert f"FRESHKEY_CONTRACT = {CONTRACT}" in str(caught.value.hint)
 
 
+def test_one_function_may_stand_for_several_hooks() -> None:
+    class Watching:
+        @hookimpl(wrapper=True)
+        def _watch(self) -> Wrapping:
+            return (yield)
+
+        describe = acquire = refresh = store = _watch
+
+    wire(observer=Watching())
+
+
 def test_version_counts_for_stores_observers_and_objects() -> None:
     class NewStore(StorePlugin):
         FRESHKEY_CONTRACT = CONTRACT + 1
