@@ -51,9 +51,11 @@ def split_account(text: str) -> tuple[str, str | None]:
     """Return profile and account of a text such as ``mail/ada``: the first slash separates them.
 
     Raises:
-        ConfigurationError: The account is invalid.
+        ConfigurationError: The account is invalid, or no profile is named before it.
     """
     profile, slash, account = text.partition(SEPARATOR)
+    if slash and not profile:
+        raise _invalid("no profile is named before the slash")  # else the selected profile's own sign-in would be used
     return profile, checked_account(account) if slash else None
 
 
