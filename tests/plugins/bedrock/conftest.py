@@ -68,6 +68,7 @@ def moto(moto_server: Moto, monkeypatch: pytest.MonkeyPatch) -> Moto:
 def make_profile(tmp_path: Path) -> MakeProfile:
     def make(*, source: str | None = None, clock: Clock = SYSTEM, **settings: object) -> Profile:
         table = {"region": REGION} | settings
+        insecure = bool(table.pop("allow_insecure_loopback", False))  # the core's key, which tables have beside others
         made = Profile(
             name="work",
             provider="bedrock",
@@ -75,6 +76,7 @@ def make_profile(tmp_path: Path) -> MakeProfile:
             state_dir=tmp_path,
             source=source,
             clock=clock,
+            allow_insecure_loopback=insecure,
         )
         return sending(made, description)
 

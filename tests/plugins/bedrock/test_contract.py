@@ -46,7 +46,7 @@ class TestBedrock(ProviderContract):
 
     @pytest.fixture
     def users(self) -> Mapping[str, ScriptedUser]:
-        key = ScriptedUser(paste="ABSKQmVkcm9ja0FQSUtleS1hbm90aGVy")
+        key = ScriptedUser(secret="ABSKQmVkcm9ja0FQSUtleS1hbm90aGVy")
         return {"sso": ScriptedUser(browser=follow), "stored-api-key": key}
 
     @pytest.fixture

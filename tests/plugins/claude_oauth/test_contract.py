@@ -41,7 +41,7 @@ class TestClaudeOauth(ProviderContract):
 
     @pytest.fixture
     def users(self) -> Mapping[str, ScriptedUser]:
-        key = ScriptedUser(paste="sk-ant-api03-another-made-up-key")
+        key = ScriptedUser(secret="sk-ant-api03-another-made-up-key")
         return {"oauth": ScriptedUser(browser=follow), "stored-api-key": key}
 
     @pytest.fixture
