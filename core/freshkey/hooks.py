@@ -35,7 +35,7 @@ The names ``keyring``, ``file`` and ``memory`` are reserved for freshkey's own s
 **The contract has a version**, `CONTRACT`. A plugin that needs more than version 1 says so in its module, as
 ``FRESHKEY_CONTRACT = 2``; a freshkey that has less refuses it, and names both.
 
-``FRESHKEY_DEBUG=1`` shows the whole traceback of what a plugin raised, without secrets.
+``FRESHKEY_DEBUG=1`` shows the whole traceback of what a plugin raised, without what it holds in a `Secret`.
 
 Import heavy libraries inside the hook functions: a provider module must be cheap to import.
 """

@@ -103,6 +103,12 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         RENEWS,
         "asked the user (confirm): raise LoginRequired",
     ),
+    "a sign-in prints what the user pasted": (
+        "    if code is None:\n",
+        "    print(code and code.reveal())\n    if code is None:\n",
+        SIGNS_IN,
+        "a secret in standard output",
+    ),
     "refresh prints a secret": (
         _REFRESH,
         _REFRESH + "    print(answer.access_token.reveal())\n",

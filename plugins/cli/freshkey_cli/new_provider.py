@@ -65,7 +65,9 @@ def run(context: Context) -> int:
         [
             f"Wrote {folder.name}/ with {len(written)} files. Next:",
             f"  cd {folder.name}",
-            "  python3 -m venv .venv && .venv/bin/python -m pip install --group dev --editable .",
+            "  python3 -m venv .venv",
+            "  .venv/bin/python -m pip install --upgrade pip",
+            "  .venv/bin/python -m pip install --group dev --editable .",
             "  .venv/bin/python -m pytest",
         ],
     )

@@ -46,6 +46,7 @@ class ScriptedUser:
         started: The URLs passed to `open_url`.
         opened: The same, but where a sign-in starts at a local address, the authorization URL that this redirects to.
         prompts: The prompts of `read_code`, `read_text`, `read_secret` and `choose`.
+        entered: The answers of `read_code` and `read_secret`.
         offered: The options of each `choose`.
         device_codes: The arguments of each `show_device_code`.
         questions: The questions of `confirm`.
@@ -79,6 +80,7 @@ class ScriptedUser:
         self.started: list[str] = []
         self.opened: list[str] = []
         self.prompts: list[str] = []
+        self.entered: list[Secret] = []
         self.device_codes: list[tuple[str, str, str | None]] = []
 
     def progress(self, message: str) -> None:
@@ -134,7 +136,7 @@ class ScriptedUser:
         if self._paste is None:
             given_up.wait()
             return None
-        return Secret(self._paste if isinstance(self._paste, str) else self._paste(self.urls()))
+        return self._enter(self._paste if isinstance(self._paste, str) else self._paste(self.urls()))
 
     def read_text(self, prompt: str) -> str:
         """Record the prompt and return the scripted text.
@@ -156,7 +158,11 @@ class ScriptedUser:
         self.prompts.append(prompt)
         if self._secret is None:
             self._refuse(f"for a secret ({prompt!r})", "secret=…")
-        return Secret(self._secret if isinstance(self._secret, str) else self._secret(prompt))
+        return self._enter(self._secret if isinstance(self._secret, str) else self._secret(prompt))
+
+    def _enter(self, text: str) -> Secret:
+        self.entered.append(Secret(text))
+        return self.entered[-1]
 
     def choose(self, prompt: str, options: Mapping[str, str]) -> str:
         """Record prompt and options, and return the scripted choice.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Final, NoReturn
 
-from freshkey import Credential, Description, Profile
-from freshkey.plugin import LoggingReporter, Reason, Response
+from freshkey import Credential, Description, Profile, Secret
+from freshkey.plugin import LoggingReporter, Reason
 from freshkey_testing.clock import ManualClock
 from freshkey_testing.guard import read_only
 from freshkey_testing.overheard import Overheard
@@ -16,6 +16,7 @@ from freshkey_testing.provider_contract.probes import require, tried
 from freshkey_testing.provider_contract.results import (
     check_secrecy,
     check_times,
+    refresh_token_names,
     sent_refresh_token,
     with_refresh_token,
 )
@@ -87,27 +88,27 @@ class Living(ProviderKit):
                 continue
             real = Wire()
             with real.watched():
-                hooks.refresh(real.of(profile), credential)
+                newer = hooks.refresh(real.of(profile), credential)
+            names = refresh_token_names(real.received, newer.renewal_secret)
             require(
-                description.single_use or sent_refresh_token(real.received) in (None, old.reveal()),
+                description.single_use or sent_refresh_token(real.received, names) in (None, old.reveal()),
                 "the server replaces the refresh token at each renewal: set Description.single_use to True",
             )
-            for token in (_NEW_TOKEN, None):
-                _check_token(hooks, profile, credential, real.received, token)
+            # Only OAuth lets a server send none (RFC 6749, section 6); an API of its own may always send one.
+            for token in (_NEW_TOKEN,) if names else (_NEW_TOKEN, None):
+                wire = Wire(answers=tuple(with_refresh_token(answer, token, names) for answer in real.received))
+                with wire.watched():
+                    newer = hooks.refresh(wire.of(profile), credential)
+                # What else they are, they are not the answers of a token endpoint.
+                if sent_refresh_token(wire.received, names) == token:
+                    _check_token(newer, old, token)
 
 
-def _check_token(
-    hooks: Hooks, profile: Profile, credential: Credential, answers: list[Response], token: str | None
-) -> None:
-    """Renew with the same answers, but with another refresh token, or none."""
-    wire = Wire(answers=tuple(with_refresh_token(answer, token) for answer in answers))
-    with wire.watched():
-        newer = hooks.refresh(wire.of(profile), credential)
-    if sent_refresh_token(wire.received) != token:
-        return  # these answers are not those of a token endpoint
+def _check_token(newer: Credential, old: Secret, token: str | None) -> None:
+    """The refresh token of the answer was kept, or if it had none, the old one."""
     if token is None:
         require(
-            newer.renewal_secret == credential.renewal_secret,
+            newer.renewal_secret == old,
             "the server sent no new refresh token, and refresh dropped the old one: keep it",
         )
         return

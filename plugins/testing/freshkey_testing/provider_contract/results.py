@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -51,14 +51,16 @@ def check_times(credential: Credential, profile: Profile, answers: list[Response
         )
 
 
-def check_secrecy(credential: Credential, answers: list[Response], heard: Overheard, what: str) -> None:
-    """No secret of a new credential was said, or is outside a `Secret`."""
+def check_secrecy(
+    credential: Credential, answers: list[Response], heard: Overheard, what: str, entered: Iterable[Secret] = ()
+) -> None:
+    """No secret of a new credential, nor one that the user entered, was said, or is outside a `Secret`."""
     received = {
         value
         for name, value in _members(answers)
         if name.endswith(_SECRET_NAMES) and isinstance(value, str) and len(value) >= _MIN_SECRET
     }
-    secrets = secrets_of(credential) | received
+    secrets = secrets_of(credential) | received | {each.reveal() for each in entered}
     check_silence(heard, secrets, what)
     for name, value in _plain(credential):
         require(
@@ -73,18 +75,30 @@ def check_silence(heard: Overheard, secrets: frozenset[str], what: str) -> None:
         require(not leaks(text, secrets), f"{what} showed a secret in {where}: never print, log or warn with one")
 
 
-def sent_refresh_token(answers: list[Response]) -> str | None:
-    """Return the refresh token of the last answer that has one."""
-    found = [value for name, value in _members(answers) if name in _REFRESH_TOKENS and isinstance(value, str)]
+def refresh_token_names(answers: list[Response], kept: Secret | None) -> frozenset[str]:
+    """Return what a server that is not OAuth calls a refresh token: the members with the value that was kept."""
+    value = kept.reveal() if kept is not None else None
+    return frozenset(name for name, member in _members(answers) if value and member == value) - set(_REFRESH_TOKENS)
+
+
+def sent_refresh_token(answers: list[Response], names: frozenset[str] = frozenset()) -> str | None:
+    """Return the refresh token of the last answer that has one; `names` are further names of it."""
+    known = names.union(_REFRESH_TOKENS)
+    found = [value for name, value in _members(answers) if name in known and isinstance(value, str)]
     return found[-1] if found else None
 
 
-def with_refresh_token(response: Response, token: str | None) -> Response:
-    """Return a token response with another refresh token, or with none; other responses stay as they are."""
+def with_refresh_token(response: Response, token: str | None, names: frozenset[str] = frozenset()) -> Response:
+    """Return a token response with another refresh token, or with none; other responses stay as they are.
+
+    `names` are further names of it, besides those of OAuth.
+    """
     try:
         body = json.loads(response.body)
     except ValueError:
         return response
+    if isinstance(body, dict) and (own := [name for name in body if _folded(name) in names]):
+        return attrs.evolve(response, body=json.dumps({**body, **dict.fromkeys(own, token)}).encode())
     if not isinstance(body, dict) or not any(_folded(name) in ("access_token", "accesstoken") for name in body):
         return response
     camel = "accessToken" in body

@@ -57,7 +57,8 @@ def _sign_in(hooks: Hooks, profile: Profile, description: Description, source: S
         f"{what} returned a credential with source={hooks.raw.source!r}: set it to source.id",
     )
     check_times(credential, profile, wire.received, what)
-    check_secrecy(credential, wire.received, heard, what)
+    entered = user.entered if isinstance(user, ScriptedUser) else ()
+    check_secrecy(credential, wire.received, heard, what, entered)
     # A scripted browser goes to the listener on this machine, where the sign-in waits for it.
     odd = sorted(wire.hosts() - {host.lower() for host in description.hosts} - LOOPBACK)
     require(not odd, f"{what} called {', '.join(odd)}: add it to Description.hosts")
