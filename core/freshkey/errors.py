@@ -39,6 +39,8 @@ from typing import Final, ParamSpec, Self, TypeVar
 
 _MAX_CODE: Final = 64  # characters
 
+_HERE: Final = Path(__file__).parent
+
 _MAX_DIGITS: Final = 6
 
 _CODE: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
@@ -373,13 +375,19 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
     return reading
 
 
-def describe_raise(error: BaseException) -> str:
-    """Return the class and location of an exception, without its message, which may contain a secret."""
-    raised = list(traceback.walk_tb(error.__traceback__))
+def describe_raise(error: BaseException, *, by_plugin: bool = False) -> str:
+    """Return the class and location of an exception, without its message, which may contain a secret.
+
+    Where a plugin gave freshkey a wrong value, its own line says more than the line here that noticed; with
+    `by_plugin`, that is the location.
+    """
+    raised = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
     if not raised:
         return type(error).__name__
-    frame, line = raised[-1]
-    return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}, line {line}"
+    theirs = [place for place in raised if _HERE not in place[0].parents] if by_plugin else []
+    path, line = (theirs or raised)[-1]
+    name = f"{path.parent.name}/{path.name}" if path.name == "__init__.py" else path.name
+    return f"{type(error).__name__} in {name}, line {line}"
 
 
 def our_own(error: BaseException) -> FreshkeyError:

@@ -10,6 +10,7 @@ import traceback
 import pytest
 
 from freshkey import errors
+from freshkey.clock import utc_time
 from freshkey.errors import (
     FreshkeyError,
     IntermediaryAnswer,
@@ -199,3 +200,17 @@ def test_suggestion_names_the_closest_word_or_all() -> None:
     assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
     assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
     assert suggestion("zzz", set()) == "Known names: none"
+
+
+def test_a_plugin_is_told_its_own_line_and_its_package() -> None:
+    def wrong() -> None:
+        utc_time("noon")  # type: ignore[arg-type]  # the mistake
+
+    with pytest.raises(TypeError) as caught:
+        wrong()
+    assert errors.describe_raise(caught.value).startswith("TypeError in clock.py, line ")
+    assert errors.describe_raise(caught.value, by_plugin=True).startswith("TypeError in test_errors.py, line ")
+    code = compile("raise KeyError('x')", "/site-packages/freshkey_acme/__init__.py", "exec")
+    with pytest.raises(KeyError) as lost:
+        exec(code)  # noqa: S102  as a plugin's module
+    assert errors.describe_raise(lost.value) == "KeyError in freshkey_acme/__init__.py, line 1"

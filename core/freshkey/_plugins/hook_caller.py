@@ -310,7 +310,7 @@ class HookCaller:
                 failure.profile = failure.profile or (profile.name if profile else None)
             except BaseException as error:  # noqa: BLE001  SystemExit of a plugin must not end the application
                 note = traceback_note(error, redactor(profile, given, made, error), always=not self._cleans)
-                failure = self._broken(f"{what} raised {redact(describe_raise(error))}", profile)
+                failure = self._broken(f"{what} raised {redact(describe_raise(error, by_plugin=True))}", profile)
                 if note is None:
                     failure.hint = f"{failure.hint}. {HINT}"
         add_note(failure, note)

@@ -37,7 +37,10 @@ def contract_of(plugin: object, module: str | None = None) -> object:
         module: Name of the module that its entry point names, if it has one.
     """
     for place in (plugin, sys.modules.get(module or ""), sys.modules.get(type(plugin).__module__)):
-        value = getattr(place, CONTRACT_NAME, _MISSING)
+        try:
+            value = getattr(place, CONTRACT_NAME, _MISSING)
+        except Exception:  # noqa: BLE001, S112  a module may answer for every name, and fail; the checks of hooks say so
+            continue
         if value is not _MISSING:
             return value
     return 1

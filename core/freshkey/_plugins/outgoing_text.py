@@ -269,7 +269,9 @@ class CleanReporter:
         Raises:
             LoginRequired: The application's interaction returned what cannot be an answer.
         """
-        entered = cast("Secret", self._inner.read_secret(self._prompt(prompt)))
+        entered: object = self._inner.read_secret(self._prompt(prompt))
+        if not isinstance(entered, Secret):
+            raise _unusable("the application returned something else than a Secret")
         self._made.append(entered)
         _accept(flaw_of_secret(entered))
         return entered
@@ -309,8 +311,12 @@ class CleanReporter:
 
 def _accept(flaw: str | None) -> None:
     if flaw is not None:
-        hint = "Enter only the requested value, on one line"
-        raise LoginRequired(f"the answer cannot be used: {flaw}", hint=hint, code="invalid-answer")
+        raise _unusable(flaw)
+
+
+def _unusable(flaw: str) -> LoginRequired:
+    hint = "Enter only the requested value, on one line"
+    return LoginRequired(f"the answer cannot be used: {flaw}", hint=hint, code="invalid-answer")
 
 
 def _secret_parts(entered: Secret) -> list[Secret]:

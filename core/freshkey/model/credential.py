@@ -37,7 +37,8 @@ class Credential:
     ``metadata={"secret": False}`` if it holds none.
 
     Attributes:
-        obtained: Reading of both clocks when the provider's response was received.
+        obtained: Reading of both clocks when it was requested (``profile.clock.now()`` before the request, or
+            `freshkey.oauth.TokenAnswer.requested`): a lifetime that counts from then is never too long.
         ends_at_latest: The longest that it can live whatever renewals say, aware UTC: when the longest term of its
             lease, or its parent token, ends. It limits `lifetime`, and with that everything that depends on it. A
             renewal keeps it unless the provider returns another. None if there is no such limit.

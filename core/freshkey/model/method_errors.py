@@ -33,7 +33,7 @@ def _cleaned(error: BaseException, credential: object, method: str, redact: Reda
         plugin = type(credential).__module__.partition(".")[0]
         return PluginBroken(
             f"the credential class {type(credential).__name__} is broken: {method}() raised "
-            f"{redact(describe_raise(error))}",
+            f"{redact(describe_raise(error, by_plugin=True))}",
             plugin=plugin,
             hint=f"Report this to the author of {plugin}" + ("" if is_debugging() else f". {HINT}"),
             code="plugin-hook-failed",

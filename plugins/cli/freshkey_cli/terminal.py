@@ -125,11 +125,12 @@ class Terminal:
         answers = _answers(options)
         self.show_prompt(prompt)
         names = {value: name for name, value in reversed(answers.items())}
-        self._out.instruct(*(f"  {names[value]}) {label}" for value, label in options.items()))
+        demand = f"Enter one of: {', '.join(names[value] for value in options)}"
+        self._out.instruct(*(f"  {names[value]}) {label}" for value, label in options.items()), demand)
         while line := sys.stdin.readline():
             if (value := answers.get(line.strip())) is not None:
                 return value
-            self._out.instruct(f"Enter one of: {', '.join(names.values())}")
+            self._out.instruct(demand)
         hint = "Run the command again, and enter what stands before one of the options"
         raise LoginRequired("none of the options was chosen", hint=hint, code="no-answer")
 

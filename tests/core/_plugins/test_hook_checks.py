@@ -12,7 +12,7 @@ from example_provider import Observer, Provider, StorePlugin, Wrapping
 from freshkey import hooks
 from freshkey._plugins import wiring
 from freshkey._plugins.discovery import Found
-from freshkey._plugins.hook_checks import ARGUMENTS
+from freshkey._plugins.hook_checks import ARGUMENTS, contract_of
 from freshkey.errors import PluginBroken
 from freshkey.hooks import CONTRACT, hookimpl
 from raises_code import raises_code
@@ -172,6 +172,14 @@ def test_version_that_is_not_one_is_an_error(version: object) -> None:
         wire(module(GOOD, FRESHKEY_CONTRACT=version))
     assert "FRESHKEY_CONTRACT that is not a whole number" in caught.value.message
     assert f"FRESHKEY_CONTRACT = {CONTRACT}" in str(caught.value.hint)
+
+
+def test_object_that_fails_for_unknown_names_has_the_first_version() -> None:
+    class Strange(Provider):
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    assert contract_of(Strange()) == 1
 
 
 def test_one_function_may_stand_for_several_hooks() -> None:

@@ -401,6 +401,17 @@ def test_what_cannot_be_an_answer_is_refused(ask: Callable[[Any], object]) -> No
     assert "lines" not in str(caught.value)
 
 
+def test_a_secret_in_plain_text_is_a_fault_of_the_application() -> None:
+    class Plain(ScriptedUser):
+        def read_secret(self, prompt: str) -> Secret:
+            return "canary-in-plain"  # type: ignore[return-value]  # the mistake
+
+    with raises_code(LoginRequired, "invalid-answer") as caught:
+        caller(Questions(lambda interaction: interaction.read_secret("?"))).acquire(ME, HELPER, Plain())
+    assert "something else than a Secret" in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
 def test_a_choice_without_options_is_a_fault_of_the_plugin() -> None:
     with raises_code(PluginBroken, "plugin-hook-failed"):
         caller(Questions(lambda interaction: interaction.choose("?", {}))).acquire(ME, HELPER, ScriptedUser())

@@ -265,12 +265,12 @@ def test_an_option_is_chosen_by_number_or_value(
     typed: Callable[[str], Terminal], stderr: io.StringIO, line: str
 ) -> None:
     assert typed(line).choose("Which\x1b?", {"a": "First\x1b", "b": "Second"}) == "b"
-    assert "  1) First\N{REPLACEMENT CHARACTER}\n  2) Second\n" in stderr.getvalue()
+    assert "  1) First\N{REPLACEMENT CHARACTER}\n  2) Second\nEnter one of: 1, 2\n" in stderr.getvalue()
 
 
 def test_options_that_are_numbers_are_chosen_by_value(typed: Callable[[str], Terminal], stderr: io.StringIO) -> None:
     assert typed("2\n").choose("How many?", {"2": "Two", "1": "One"}) == "2"
-    assert "  2) Two\n  1) One\n" in stderr.getvalue()
+    assert "  2) Two\n  1) One\nEnter one of: 2, 1\n" in stderr.getvalue()
 
 
 def test_the_end_of_the_input_chooses_nothing(typed: Callable[[str], Terminal]) -> None:
