@@ -27,8 +27,8 @@ def sign_in(profile: Profile, interaction: Interaction) -> ClaudeToken:
     settings = profile.settings_as(ClaudeSettings)
     by_device = settings.flow == "device"
     look_for = (oauth_client.REVOCATION, *((oauth_client.DEVICE,) if by_device else ()))
-    interaction.require_attended()
     client = oauth_client.client(profile, look_for=look_for)
+    interaction.require_attended()
     start = _by_device if by_device else _by_browser
     answer = start(client, profile, interaction)
     flaw = answer.unusable()

@@ -115,7 +115,7 @@ def test_signing_in_by_redirect(token: TokenAnswer) -> None:
 
 def test_signing_in_with_a_pushed_request(sign_in: SignIn, client: OAuthClient) -> None:
     with ScriptedUser(browser=visit) as user:
-        grant = sign_in(interaction=user, push=client.push)
+        grant = sign_in(interaction=user)
 
     assert dict(parse_qsl(urlsplit(user.opened[0]).query)).keys() == {"client_id", "request_uri"}
     assert client.exchange(grant).refresh_token is not None
@@ -169,7 +169,9 @@ def test_the_redirect_uri_and_the_verifier_are_checked_by_the_server(sign_in: Si
 
 
 @proves("FAULT-56", "FLO-3")
-def test_another_servers_response_is_rejected(oidc: OidcServer, sign_in: SignIn) -> None:
+def test_another_servers_response_is_rejected(oidc: OidcServer, client: OAuthClient) -> None:
+    # What was pushed to one server, another one does not know.
+    plain = evolve(client, server=evolve(client.server, pushed_authorization_request_endpoint=None))
     with OidcServer(client_id=oidc.client_id) as attacker:
 
         def mixed_up(url: str) -> None:
@@ -177,7 +179,7 @@ def test_another_servers_response_is_rejected(oidc: OidcServer, sign_in: SignIn)
             visit(url)
 
         with ScriptedUser(browser=mixed_up) as user:
-            grant = sign_in(interaction=user)
+            grant = authorize(HERE, plain, user, scopes=SCOPES, extra={"prompt": "consent"})
         assert attacker.count("authorization.success") == 1
 
         with raises_code(LoginRequired, "sign-in-ended"):

@@ -22,6 +22,7 @@ from counterparts.moto import REGION, Keys, Moto
 from freshkey import Keeper
 from freshkey.model.description import Validity
 from freshkey.model.profile import Profile
+from freshkey_bedrock.description import description
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.settings import BedrockSettings
 from freshkey_bedrock.sso.sign_in import sign_in
@@ -29,6 +30,7 @@ from freshkey_cli import run
 from freshkey_testing import ManualClock, ScriptedUser
 from freshkey_testing.browser import follow
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
+from sending import sending
 from sso_double import ACCOUNT, ROLE, START_URL, SsoDouble
 from waiting import until
 
@@ -129,9 +131,12 @@ def signed_in_with_aws(home: AwsHome, _moto: Moto, stack: ExitStack) -> dict[str
     )
     cache = Path.home() / ".aws" / "sso" / "cache"
     cache.mkdir(parents=True)
-    settings = BedrockSettings(region=REGION, **double.settings())  # type: ignore[arg-type]  # the double's types match
+    table = double.settings()
+    insecure = bool(table.pop("allow_insecure_loopback"))
+    settings = BedrockSettings(region=REGION, **table)  # type: ignore[arg-type]  # the double's types match
+    made = Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory)
     with ScriptedUser(browser=follow) as user:
-        held = sign_in(Profile(name="x", provider="bedrock", settings=settings, state_dir=home.directory), user)
+        held = sign_in(sending(made, description, allow_insecure_loopback=insecure), user)
     cached = {"accessToken": held.session.access_token.reveal(), "expiresAt": "2100-01-01T00:00:00Z"}
     name = hashlib.sha1(b"corp", usedforsecurity=False).hexdigest()
     (cache / f"{name}.json").write_text(json.dumps({**cached, "region": REGION, "startUrl": START_URL}))
