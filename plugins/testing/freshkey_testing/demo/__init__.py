@@ -83,9 +83,10 @@ def _sign_in(view: View, keeper: Keeper, summary: Summary) -> None:
 
 def _share(view: View, stage: Stage, keeper: Keeper, summary: Summary) -> None:
     view.say("A second process asks for the token and finds it in the store, without signing in…")
+    before = keeper.get(PROFILE).token
     other = second_process(stage)
-    current = keeper.get(PROFILE).token
-    summary.second_process_same_token = other == current
+    # On a slow machine it is renewed before the other process has ended.
+    summary.second_process_same_token = other in (before, keeper.get(PROFILE).token)
     view.say(f"It got {ending(other)}; same token: {'yes' if summary.second_process_same_token else 'no'}")
 
 
