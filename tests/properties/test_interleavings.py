@@ -64,7 +64,7 @@ class Server:
     grants: int = 0
     reused: int = 0
 
-    def refresh(self, profile: Profile, credential: Credential, reporter: object) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: object, reason: object) -> Credential:
         secret = credential.renewal_secret
         if secret is None or secret.reveal() != self.living:
             self.reused += 1

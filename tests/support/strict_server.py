@@ -108,7 +108,7 @@ class StrictServer:
         self.dead.add(self.family[_number(credential)])
         return True
 
-    def refresh(self, profile: Profile, credential: Credential, reporter: object) -> Credential:
+    def refresh(self, profile: Profile, credential: Credential, reporter: object, reason: object) -> Credential:
         number = _number(credential)
         self.machine.step("connect")
         self._must_be_up()
