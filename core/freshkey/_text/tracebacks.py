@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def add_note(failure: BaseException, note: str | None) -> None:
     """Add a note of `traceback_note` to an error, in place of an earlier one: a plugin may raise one object twice."""
     if note is None:
         return
-    others = [each for each in getattr(failure, "__notes__", None) or () if each not in notes_of(failure)]
+    earlier = notes_of(failure)
+    others = [each for each in _notes(failure) if each not in earlier]
     failure.__notes__ = [*others, note]
 
 
@@ -81,9 +82,14 @@ def whole_traceback(error: BaseException, redact: Redactor) -> str:
 
 def notes_of(error: BaseException) -> list[str]:
     """Return the tracebacks that were added to an error."""
-    return [
-        each for each in getattr(error, "__notes__", None) or () if isinstance(each, str) and each.startswith(BEGIN)
-    ]
+    return [each for each in _notes(error) if isinstance(each, str) and each.startswith(BEGIN)]
+
+
+def _notes(error: BaseException) -> list[Any]:
+    try:
+        return list(getattr(error, "__notes__", None) or ())
+    except Exception:  # noqa: BLE001  a plugin's exception may do anything when it is read
+        return []
 
 
 def _lines(told: TracebackException, redact: Redactor, left: int) -> Iterator[str]:

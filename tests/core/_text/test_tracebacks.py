@@ -9,7 +9,16 @@ import pytest
 
 from example_provider import CANARY
 from freshkey._text.redact import Redactor
-from freshkey._text.tracebacks import BEGIN, DEBUG, add_note, is_debugging, notes_of, traceback_note, whole_traceback
+from freshkey._text.tracebacks import (
+    BEGIN,
+    DEBUG,
+    add_note,
+    is_debugging,
+    notes_of,
+    traceback_note,
+    whole_traceback,
+    with_note_of,
+)
 
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----"
@@ -92,11 +101,25 @@ def test_exceptions_of_a_group_are_shown() -> None:
 def test_exception_that_cannot_be_read_is_named() -> None:
     class Odd(Exception):
         @property
-        def __notes__(self) -> list[str]:  # type: ignore[override]
+        def __traceback__(self) -> None:  # type: ignore[override]
             raise RuntimeError(CANARY)
 
     text = whole_traceback(Odd(), Redactor(()))
     assert text == "(a Odd whose traceback cannot be read: RuntimeError)"
+
+
+def raises(_: object) -> None:
+    raise RuntimeError(CANARY)
+
+
+@pytest.mark.parametrize("notes", [5, [5, None], property(raises)])
+def test_odd_notes_of_an_exception_are_no_obstacle(notes: object) -> None:
+    odd = type("Odd", (Exception,), {"__notes__": notes})
+    text = whole_traceback(odd("x"), Redactor([CANARY]))
+    assert "Odd" in text
+    assert CANARY not in text
+    failure = with_note_of(odd("x"), ValueError("odd"))
+    assert notes_of(failure) == []
 
 
 def test_note_replaces_an_earlier_one_and_no_other() -> None:
