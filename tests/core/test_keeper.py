@@ -220,6 +220,14 @@ def test_a_thousand_agets_open_a_profile_on_one_thread(world: World) -> None:
     assert started == ["freshkey opening", "freshkey renewal me"]
 
 
+def test_an_opened_profile_is_not_opened_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = world.signed_in()
+    monkeypatch.setattr(threading, "Thread", None)
+    # What a caller gets who looked just before another one had opened it.
+    assert keeper._profiles.open("me").done
+    assert token_of(keeper.get("me")) == "at-1"
+
+
 # --- asyncio ------------------------------------------------------------------------------------------------------
 
 

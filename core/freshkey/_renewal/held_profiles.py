@@ -99,8 +99,13 @@ class HeldProfiles:
         alias = alias_of(profile, account)
         with self._mutex:
             self.must_be_open()
+            managed = self.opened.get(alias)
+            if managed is not None:  # since the caller looked
+                opened = SharedFuture[ManagedCredential]()
+                opened.set_result(managed)
+                return opened
             future = self._openings.get(alias)
-            if future is None or (future.done and alias not in self.opened):
+            if future is None or future.done:
                 future = run_in_thread(
                     "opening",
                     lambda future: self._do_open(future, profile, account),
