@@ -14,6 +14,7 @@ from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ConfigurationError, subject
 from freshkey.model.account import account_digest, checked_account, command_word
 from freshkey.model.exchange import BoundSend, HostLimited, Request
+from freshkey.model.redirect import Listen
 
 
 S = TypeVar("S")
@@ -70,6 +71,8 @@ class Profile:
             `OutcomeUnknown` if the request may have been received and there is no usable response, `ProtocolError` for
             a response that is too large or cannot be decoded, `ProviderRefused` for another host, and
             `ConfigurationError` for a URL without https. A profile that is made by hand cannot send anything.
+        listen: Makes what waits for the browser at the end of a sign-in; None for `freshkey.oauth.LoopbackListener`.
+            Tests pass one that opens no port.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Profile:
     allow_insecure_loopback: bool = False
     clock: Clock = field(default=SYSTEM, eq=False, repr=False)
     send: BoundSend = field(default=_cannot_send, eq=False, repr=False)
+    listen: Listen | None = field(default=None, eq=False, repr=False)
 
     @property
     def key(self) -> str:

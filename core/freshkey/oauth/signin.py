@@ -15,6 +15,7 @@ from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProtocolError
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.profile import Profile
+from freshkey.model.redirect import RedirectListener
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.callback import read_pasted
 from freshkey.oauth.client import OAuthClient
@@ -82,8 +83,9 @@ def authorize(
     """
     state, server, clock = new_state(random), client.server, profile.clock
     pkce = Pkce.create(random)
-    listen = functools.partial(LoopbackListener, path=redirect_path, host=redirect_host, port=profile.redirect_port)
-    with listen(state=state, server=server, notice=interaction.notice) as listener:
+    listen = functools.partial[RedirectListener](profile.listen or LoopbackListener, state=state, server=server)
+    port, notice = profile.redirect_port, interaction.notice
+    with listen(path=redirect_path, host=redirect_host, port=port, notice=notice) as listener:
         fields = functools.partial(
             authorization_fields, client_id=client.client_id, scopes=scopes, state=state, pkce=pkce, extra=extra
         )
@@ -111,7 +113,7 @@ class _Targets:
     check: Callable[[str], str]
     fields: Callable[..., Mapping[str, str]]
 
-    def attempt(self, make: Callable[..., _Attempt], listener: LoopbackListener, paste_uri: str | None) -> _Attempt:
+    def attempt(self, make: Callable[..., _Attempt], listener: RedirectListener, paste_uri: str | None) -> _Attempt:
         """Return the attempt with its URLs, and have the browser sent to one of them."""
         loopback = self._target(self.fields(redirect_uri=listener.redirect_uri))
         return make(
@@ -208,7 +210,7 @@ class _Race:
 
 
 def _race(
-    attempt: _Attempt, listener: LoopbackListener, interaction: Interaction, clock: Clock, timeout: float
+    attempt: _Attempt, listener: RedirectListener, interaction: Interaction, clock: Clock, timeout: float
 ) -> Grant:
     race = _Race()
     threads = [race.enter("loopback", lambda: _listen(attempt, listener, race.over))]
@@ -229,7 +231,7 @@ def _race(
     return grant
 
 
-def _listen(attempt: _Attempt, listener: LoopbackListener, given_up: threading.Event) -> Grant | None:
+def _listen(attempt: _Attempt, listener: RedirectListener, given_up: threading.Event) -> Grant | None:
     code = listener.wait(given_up)
     return None if code is None else attempt.grant(code, attempt.loopback_uri)
 

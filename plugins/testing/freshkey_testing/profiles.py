@@ -13,6 +13,7 @@ from freshkey import Configuration, Keeper, Profile
 from freshkey._plugins.discovery import load_store
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._plugins.wiring import wire
+from freshkey_testing.redirects import PastedRedirect
 
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def make_profile(
         issuer=lambda: hooks.describe(profile).binding.get("issuer"),
         allow_insecure_loopback=profile.allow_insecure_loopback,
     )
-    return evolve(profile, send=send)
+    return evolve(profile, send=send, listen=profile.listen or PastedRedirect)
 
 
 def make_keeper(

@@ -74,7 +74,8 @@ def freshkey_profile(
 
     The first argument is a provider's module or object, or the ID of one that is installed; `settings` is an instance
     of its settings class, or a mapping for it. Other arguments are fields of `Profile`. By default it uses the manual
-    clock, sends to the script, and keeps its state in `tmp_path`.
+    clock, sends to the script, opens no port for a sign-in in the browser, whose response the user pastes, and keeps
+    its state in `tmp_path`.
     """
     from freshkey_testing.profiles import make_profile
 

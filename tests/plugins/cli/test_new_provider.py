@@ -113,6 +113,24 @@ def test_package_is_complete_and_clean(kind: str, name: str, tmp_path: Path) -> 
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+ALONE = """\
+import sys, time
+
+def refuse(event, arguments=()):
+    if event in {"socket.__new__", "sleep"} or event == "import" and arguments[0] == "keyring":
+        raise RuntimeError(f"{event} {arguments}")
+
+def sleep(seconds, real=time.sleep):
+    if sys._getframe(1).f_globals["__name__"] != "subprocess":  # which waits so for the child that imports the package
+        refuse("sleep", (seconds,))
+    real(seconds)
+
+sys.addaudithook(refuse)
+time.sleep = sleep
+"""
+"""A plugin of pytest: tests that open a socket, reach for the keychain or sleep fail."""
+
+
 # --- what is written works -------------------------------------------------------------------------------------------
 
 
@@ -124,6 +142,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = folder.glob("lib/*/site-packages")
     ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
     (site / "workspace.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n")
+    (site / "alone.py").write_text(ALONE)
     return folder / "bin" / "python"
 
 
@@ -133,7 +152,7 @@ def test_package_installs_and_passes_its_checks(kind: str, tmp_path: Path, pytho
     folder = installed(f"of-{kind}", kind, tmp_path, python)
     assert list((folder / "dist").glob("*.tar.gz"))
     checked([str(python), "-m", "mypy", "--cache-dir", str(python.parents[1] / "mypy")], folder)
-    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "alone"], folder)
     assert re.search(r"^\d+ passed in ", said, re.MULTILINE), said
 
 

@@ -21,7 +21,8 @@ from one_world import script
 class TestOne(ProviderContract):
     @pytest.fixture(autouse=True)
     def no_socket(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("socket.socket.connect", None)
+        for name in ("bind", "connect"):
+            monkeypatch.setattr(f"socket.socket.{name}", None)
 
     @pytest.fixture
     def provider(self) -> object:
