@@ -38,6 +38,8 @@ from freshkey.model.interaction import Approve, Interaction, LoggingReporter, No
 if TYPE_CHECKING:
     import httpx
 
+    from freshkey.model.exchange import Network
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -69,6 +71,8 @@ class Keeper:
             sign-in; None uses `interaction`. Without either, the user is not asked.
         random: Returns a number from 0 to 1, for jitter.
         timeout: Maximum seconds that a caller waits if there is no usable credential yet.
+        network: What answers the requests of providers in place of servers, for tests, such as
+            `freshkey_testing.ScriptedExchanges`; None for the real network.
         at_terminal: Whether a user has typed the command that creates this keeper. What another tool keeps is then
             looked at again at once, even if another process has just found it unusable.
     """
@@ -85,6 +89,7 @@ class Keeper:
         approve: Approve | None = None,
         random: Callable[[], float] = _SYSTEM_RANDOM.random,
         timeout: float = 45.0,
+        network: Network | None = None,
         at_terminal: bool = False,
     ) -> None:
         self.configuration = configuration or Configuration.load(bare=bare)
@@ -99,6 +104,7 @@ class Keeper:
             approve=approve or (interaction.confirm if interaction is not None else None),
             providers=providers or {},
             emit=self._subscribers.tell,
+            network=network,
             at_terminal=at_terminal,
         )
         self._elapsed = clock.elapsed

@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from freshkey.hooks import CONTRACT, hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
-    from freshkey.model.exchange import BoundSend, HostLimited, Request, Response, Send
+    from freshkey.model.exchange import BoundSend, HostLimited, Network, Request, Response, Send
     from freshkey.model.identity import Identity
     from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_attended
     from freshkey.model.profile import Profile
     from freshkey.model.reason import Reason
+    from freshkey.model.redirect import Listen, RedirectListener
     from freshkey.model.source import Detected, Source
     from freshkey.model.storage import CredentialStore, Intent, Record, Snapshot
     from freshkey.model.unused_settings import changed_settings, unused_settings
@@ -88,11 +89,12 @@ _HOMES: Final = {
     "hooks": "CONTRACT hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
-    "model.exchange": "BoundSend HostLimited Request Response Send",
+    "model.exchange": "BoundSend HostLimited Network Request Response Send",
     "model.identity": "Identity",
     "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
     "model.profile": "Profile",
     "model.reason": "Reason",
+    "model.redirect": "Listen RedirectListener",
     "model.source": "Detected Source",
     "model.unused_settings": "changed_settings unused_settings",
     "model.verdict": "ACCEPTED PEEK_SIZE REFUSED Answer Verdict",
@@ -105,9 +107,10 @@ _HOMES: Final = {
 __all__ = [
     "ACCEPTED", "CONTRACT", "HELPER_TIMEOUT", "MAX_LINE", "PEEK_SIZE", "REFUSED", "SYSTEM", "Answer", "ApiKey",
     "BoundSend", "Clock", "Command", "Credential", "CredentialSource", "CredentialStore", "Description", "Detected",
-    "ExitHold", "HostLimited", "Identity", "Inspection", "Intent", "Interaction", "LoggingReporter", "Moment",
-    "NonInteractive", "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason", "Record", "Reporter",
-    "Request", "Response", "Secret", "Send", "Snapshot", "Source", "TooLongError", "Validity", "Verdict",
+    "ExitHold", "HostLimited", "Identity", "Inspection", "Intent", "Interaction", "Listen", "LoggingReporter",
+    "Moment", "Network", "NonInteractive", "NotRegularError", "OAuthToken", "Profile", "ProfileLock", "Reason",
+    "Record", "RedirectListener", "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source",
+    "TooLongError", "Validity", "Verdict",
     "authorities_flaw", "changed_settings", "checked_program", "checked_url", "child_environment",
     "descriptor_is_there", "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret",
     "file_name", "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended",

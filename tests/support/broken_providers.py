@@ -255,7 +255,7 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         KEEPS_TOKEN,
         "set Description.single_use to True",
     ),
-    "the hosts are missing": ("(HOST,) if profile else ()", "()", SIGNS_IN, "Add id.one.example to Description.hosts"),
+    "the hosts are missing": ("(HOST,) if profile else ()", "()", SIGNS_IN, "add id.one.example to Description.hosts"),
     "a default that can be changed": (
         '    region: str = "here"\n',
         '    region: str = "here"\n    tags: list = []\n',

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Self
 
 from attrs import define, evolve, field
 
 from freshkey._http.client import DEADLINE, send
 from freshkey.model.description import Description
 from freshkey.model.endpoints import host_of
-from freshkey.model.exchange import Request, Response
+from freshkey.model.exchange import Network, Request, Response
 from freshkey.model.profile import Profile
 
 
@@ -27,20 +28,39 @@ class SendToHosts:
         hosts: Names of the hosts.
         issuer: The issuer that the profile is bound to, whose metadata may name more hosts; None if there is none.
         allow_insecure_loopback: Also send unencrypted requests to this machine, for tests.
+        network: What answers in place of the hosts; None for the real network.
     """
 
     hosts: frozenset[str] = field(converter=_lower)
     issuer: str | None = field(default=None, kw_only=True)
     allow_insecure_loopback: bool = field(default=False, kw_only=True)
+    network: Network | None = field(default=None, kw_only=True)
     # One for all copies, so that what one of them finds out counts for each. Threads add to it without a lock: adding
     # one element, and asking for one, are each a single step.
     _named_by_issuer: set[str] = field(factory=set, kw_only=True)
+
+    @classmethod
+    def of(cls, profile: Profile, description: Description, network: Network | None = None) -> Self:
+        """Return what sends requests to the hosts of a description, and to those that its issuer names.
+
+        Args:
+            profile: The profile.
+            description: What its provider says of it.
+            network: What answers in place of these hosts; None for the real network.
+        """
+        return cls(
+            frozenset(description.hosts),
+            issuer=description.binding.get("issuer"),
+            allow_insecure_loopback=profile.allow_insecure_loopback,
+            network=network,
+        )
 
     def __call__(self, request: Request, *, deadline: float = DEADLINE) -> Response:
         """Send one request; see `freshkey._http.client.send`."""
         host = host_of(request.url) or ""
         hosts = self.hosts | {host} if host in self._named_by_issuer else self.hosts
-        return send(request, deadline=deadline, allow_insecure_loopback=self.allow_insecure_loopback, hosts=hosts)
+        permits = self.allow_insecure_loopback
+        return send(request, deadline=deadline, allow_insecure_loopback=permits, hosts=hosts, network=self.network)
 
     def with_hosts(self, hosts: Collection[str]) -> SendToHosts:
         """Return a copy that also sends to these hosts."""
@@ -58,13 +78,7 @@ class SendToHosts:
                 self._named_by_issuer.add(host)
 
 
-def with_send(profile: Profile, description: Description) -> Profile:
-    """Return a profile that sends requests to the hosts of a description, and to those that its issuer names."""
-    return evolve(
-        profile,
-        send=SendToHosts(
-            frozenset(description.hosts),
-            issuer=description.binding.get("issuer"),
-            allow_insecure_loopback=profile.allow_insecure_loopback,
-        ),
-    )
+def with_send(profile: Profile, description: Description, network: Network | None = None) -> Profile:
+    """Return a profile that sends requests as `SendToHosts.of` says, and waits for browsers where the network does."""
+    listen = None if network is None else network.listen
+    return evolve(profile, send=SendToHosts.of(profile, description, network), listen=listen)

@@ -39,6 +39,7 @@ from freshkey.events import Event
 from freshkey.expiry import Freshness
 from freshkey.model.credential import Credential
 from freshkey.model.description import Description
+from freshkey.model.exchange import Network
 from freshkey.model.interaction import Approve, Interaction, LoggingReporter, Reporter
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
@@ -62,6 +63,7 @@ class Runtime:
         approve: How to ask the user whether to use something that was found; None in a non-interactive session.
         providers: Providers passed by the application, by ID; they override installed ones.
         emit: Receives events about observers that fail.
+        network: What answers in place of servers and browsers; None for the real ones.
         breaker: State of the hosts that renewals call.
         at_terminal: Whether a user has typed the command that is running, and waits for it.
     """
@@ -73,6 +75,7 @@ class Runtime:
     approve: Approve | None = None
     providers: Mapping[str, object] = field(factory=dict)
     emit: Callable[[Event], None] = field(default=lambda _: None, repr=False)
+    network: Network | None = None
     breaker: CircuitBreaker = field(
         default=Factory(lambda runtime: CircuitBreaker(runtime.clock), takes_self=True), repr=False
     )
@@ -214,7 +217,7 @@ def build_context(name: str, configuration: Configuration, runtime: Runtime) -> 
         settings = with_own_files(profile.settings, ensure_own, configuration.document.path)
         profile = evolve(profile, ensure_own=ensure_own, settings=settings, clock=runtime.clock)
         description = hooks.describe(profile)
-        profile = with_send(profile, description)
+        profile = with_send(profile, description, runtime.network)
     return ProfileContext(
         **asdict(runtime, recurse=False),
         profile=profile,

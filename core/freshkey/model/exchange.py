@@ -9,6 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 from attrs import Attribute, Factory, field, frozen
 
 from freshkey.errors import ConfigurationError
+from freshkey.model.redirect import Listen
 from freshkey.secret import Unpicklable, quoted
 
 
@@ -64,6 +65,17 @@ class BoundSend(Protocol):
 
     def __call__(self, request: Request, *, deadline: float = ...) -> Response:
         """Send one request, and return the response whatever its status, within `deadline` seconds."""
+
+
+class Network(Protocol):
+    """What a keeper reaches servers and browsers through; `freshkey_testing.ScriptedExchanges` is one for tests."""
+
+    def __call__(self, request: Request, *, deadline: float) -> Response:
+        """Answer one request, whose URL and host have been checked; raise as `Profile.send` does."""
+
+    @property
+    def listen(self) -> Listen:
+        """Makes what waits for the browser at the end of a sign-in; see `Profile.listen`."""
 
 
 @runtime_checkable

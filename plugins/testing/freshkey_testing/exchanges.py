@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
-from freshkey.errors import FreshkeyError, OutcomeUnknown, ProviderRefused, TransientError
-from freshkey.plugin import BoundSend, Request, Response, checked_url
+from freshkey.errors import FreshkeyError, OutcomeUnknown, TransientError
+from freshkey.plugin import Listen, Request, Response, checked_url
+from freshkey_testing.redirects import PastedRedirect
 
 
 Fault = Literal["before-sending", "after-sending", "after-processing"]
@@ -57,9 +58,7 @@ class _Expectation:
 
 @define(eq=False)
 class ScriptedExchanges:
-    """Answers requests as a test says; a `freshkey.plugin.BoundSend`.
-
-    Requests are checked as the real one checks them: the URL, and where `bound_to` was used, the host.
+    """Answers requests as a test says; a `freshkey.plugin.Network`.
 
     Attributes:
         requests: Every request that was let through, oldest first. They contain secrets: check them, never print them.
@@ -133,22 +132,10 @@ class ScriptedExchanges:
         finally:
             self._expected = before
 
-    def bound_to(
-        self,
-        hosts: Collection[str] | Callable[[], Collection[str]],
-        *,
-        issuer: Callable[[], str | None] = lambda: None,
-        allow_insecure_loopback: bool = False,
-    ) -> BoundSend:
-        """Return the same script for one profile: requests to other hosts are refused, as the real one does.
-
-        Args:
-            hosts: Names of the hosts, or what returns them.
-            issuer: Returns the issuer that the profile is bound to, whose metadata may name more hosts.
-            allow_insecure_loopback: Also answer http to this machine.
-        """
-        named = hosts if callable(hosts) else lambda: hosts
-        return _Bound(self, named, issuer, allow_insecure_loopback)
+    @property
+    def listen(self) -> Listen:
+        """Makes what waits for the browser at the end of a sign-in: no port is opened, and the user pastes."""
+        return PastedRedirect
 
     def __call__(self, request: Request, *, deadline: float = _DEADLINE) -> Response:
         """Answer one request.
@@ -186,35 +173,6 @@ class ScriptedExchanges:
         )
         self.unexpected.append(sentence)
         return UnexpectedRequest(sentence)
-
-
-@frozen
-class _Bound:
-    """The script for one profile."""
-
-    _script: ScriptedExchanges
-    _hosts: Callable[[], Collection[str]]
-    _issuer: Callable[[], str | None]
-    _allow_insecure_loopback: bool
-    _more: frozenset[str] = frozenset()
-    _named_by_issuer: set[str] = field(factory=set)
-
-    def __call__(self, request: Request, *, deadline: float = _DEADLINE) -> Response:
-        checked_url(request.url, allow_insecure_loopback=self._allow_insecure_loopback)
-        host = urlsplit(request.url).hostname or ""
-        if host not in {name.lower() for name in (*self._hosts(), *self._more, *self._named_by_issuer)}:
-            message = f"this provider is not allowed to call {host}"
-            raise ProviderRefused(message, hint=f"Add {host} to Description.hosts", code="host-not-allowed")
-        return self._script(request, deadline=deadline)
-
-    def with_hosts(self, hosts: Collection[str]) -> BoundSend:
-        """Return a copy that also answers for these hosts."""
-        return evolve(self, more=self._more | set(hosts))
-
-    def allow(self, issuer: str, urls: Iterable[str]) -> None:
-        """Also answer for the hosts in the metadata of the issuer that the profile is bound to."""
-        if issuer == self._issuer():
-            self._named_by_issuer.update(urlsplit(url).hostname or "" for url in urls)
 
 
 def made_response(

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from freshkey import Configuration, Keeper, Profile
 from freshkey._plugins.discovery import load_store
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey._plugins.wiring import wire
-from freshkey_testing.redirects import PastedRedirect
+from freshkey.admin import SendToHosts
+from freshkey.plugin import BoundSend, Request, Response
 
 
 if TYPE_CHECKING:
     from freshkey_testing.exchanges import ScriptedExchanges
 
 GROUP: Final = "freshkey.providers"
+
+_DEADLINE: Final = 30.0
+"""As that of the real one, in seconds."""
 
 
 def make_profile(
@@ -35,12 +40,27 @@ def make_profile(
     profile = Profile(**values)
     if "send" in values:
         return profile
-    send = script.bound_to(
-        lambda: hooks.describe(profile).hosts,
-        issuer=lambda: hooks.describe(profile).binding.get("issuer"),
-        allow_insecure_loopback=profile.allow_insecure_loopback,
-    )
-    return evolve(profile, send=send, listen=profile.listen or PastedRedirect)
+    # Described when it sends, because a fixture that fails would hide which of the tests found what.
+    made_when_used = functools.cache(lambda: SendToHosts.of(profile, hooks.describe(profile), script))
+    return evolve(profile, send=_Late(made_when_used), listen=profile.listen or script.listen)
+
+
+@frozen
+class _Late:
+    """A `freshkey.plugin.BoundSend` that is made when it is used."""
+
+    _made: Callable[[], SendToHosts]
+
+    def __call__(self, request: Request, *, deadline: float = _DEADLINE) -> Response:
+        return self._made()(request, deadline=deadline)
+
+    def with_hosts(self, hosts: Collection[str]) -> BoundSend:
+        """Return a copy that also sends to these hosts."""
+        return self._made().with_hosts(hosts)
+
+    def allow(self, issuer: str, urls: Iterable[str]) -> None:
+        """Also send to the hosts in the metadata of the issuer that the profile is bound to."""
+        self._made().allow(issuer, urls)
 
 
 def make_keeper(

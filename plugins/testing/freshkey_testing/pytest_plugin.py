@@ -94,12 +94,13 @@ def freshkey_events() -> list[Event]:
 
 @pytest.fixture
 def freshkey_keeper(
-    freshkey_clock: ManualClock, freshkey_events: list[Event], tmp_path: Path
+    freshkey_clock: ManualClock, freshkey_http: ScriptedExchanges, freshkey_events: list[Event], tmp_path: Path
 ) -> Iterator[Callable[..., Keeper]]:
     """A factory of keepers: ``freshkey_keeper({"mine": freshkey_mine}, profiles={"work": {"provider": "mine"}})``.
 
     Without `profiles`, each provider has a profile of its name; the first is the default. Credentials are kept in
-    memory, and the clock is the manual one. Other arguments are those of `Keeper`. Keepers are closed at the end.
+    memory, the clock is the manual one, and the script answers requests: pass ``network=None`` for real ones, such as
+    to ``freshkey_authorization_server``. Other arguments are those of `Keeper`. Keepers are closed at the end.
     """
     from freshkey_testing.profiles import make_keeper
 
@@ -108,7 +109,8 @@ def freshkey_keeper(
     def make(
         providers: Mapping[str, object], profiles: Mapping[str, Mapping[str, object]] | None = None, **more: object
     ) -> Keeper:
-        keeper = make_keeper(providers, profiles, tmp_path / "state", {"clock": freshkey_clock, **more})
+        standard = {"clock": freshkey_clock, "network": freshkey_http}
+        keeper = make_keeper(providers, profiles, tmp_path / "state", {**standard, **more})
         keeper.subscribe(freshkey_events.append)
         made.append(keeper)
         return keeper

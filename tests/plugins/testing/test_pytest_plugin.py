@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
@@ -9,11 +10,13 @@ import pytest
 
 import one_provider
 from freshkey import Keeper, LoginRequired, OutcomeUnknown, Profile, ProviderRefused, TransientError
+from freshkey.admin import SendToHosts
 from freshkey.errors import ConfigurationError
 from freshkey.events import Event
 from freshkey.plugin import Request
 from freshkey_testing import AuthorizationServer, ManualClock, ScriptedExchanges, ScriptedUser, UnexpectedRequest
 from kit_runs import run
+from one_world import script
 from python_program import modules_after
 
 
@@ -92,7 +95,7 @@ def test_an_unexpected_request_is_named_without_its_query() -> None:
 
 
 def test_only_hosts_of_the_description_are_called(freshkey_http: ScriptedExchanges) -> None:
-    send = freshkey_http.bound_to(["ID.example.com"])
+    send = SendToHosts(["ID.example.com"], network=freshkey_http)
     freshkey_http.on("*", "*")
     assert send(post()).status == 200
     with pytest.raises(ProviderRefused, match=r"not allowed to call other\.example\.com"):
@@ -135,6 +138,24 @@ def test_a_keeper_tells_its_events(
     freshkey_clock.advance(3600)
     assert keeper.get().source == "environment"
     assert [type(event).__name__ for event in freshkey_events][-1] == "Obtained"
+
+
+def test_a_keeper_lives_by_the_script_without_a_socket(
+    freshkey_keeper: Callable[..., Keeper],
+    freshkey_clock: ManualClock,
+    freshkey_http: ScriptedExchanges,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "socket", None)
+    script(freshkey_http)
+    keeper = freshkey_keeper({"one": one_provider})
+    keeper.login(interaction=ScriptedUser(paste="a-pasted-code-1"))
+    first = keeper.get().headers()
+    freshkey_clock.advance(3600)
+    assert keeper.get().headers() != first
+    assert [b"one-refresh-token-1" in request.body for request in freshkey_http.requests] == [False, True]
+    keeper.logout()
+    assert freshkey_http.requests[-1].url == "https://id.one.example/revoke"
 
 
 def test_a_user_answers_as_scripted(freshkey_user: Callable[..., ScriptedUser]) -> None:
