@@ -5,6 +5,7 @@ Each is (text that is replaced, what replaces it, test, part of the sentence).
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 
@@ -16,6 +17,8 @@ UNSENT = "test_what_was_not_sent_is_worth_another_try"
 ERROR = "test_a_server_error_is_worth_another_try"
 LIMIT = "test_a_rate_limit_is_heeded"
 REFUSED = "test_a_refused_renewal_needs_the_user"
+VARIABLES = "test_hooks_change_no_environment_variable"
+RUNNING = "test_hooks_leave_nothing_running"
 NONSENSE = "test_an_answer_that_makes_no_sense_is_an_error_of_the_contract[an empty object]"
 
 _REFRESH = "    answer = client(profile).refresh(credential.refresh_token)\n"
@@ -32,7 +35,7 @@ _NAIVE = (
     "        obtained=profile.clock.now(),\n        lifetime=(datetime.utcfromtimestamp(profile.clock.now().wall"
     " + (answer.expires_in or 0)).timestamp() - profile.clock.now().wall),\n"
 )
-_FROM_FUTURE = "from __future__ import annotations\n"
+_WAITS = '__import__("subprocess").Popen([__import__("sys").executable, "-c", "input()"], stdin=-1)'
 
 
 def _caught(kinds: str, then: str) -> str:
@@ -145,6 +148,24 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "except (TypeError, ValueError)",
         NONSENSE,
         "one of the errors of freshkey.errors instead",
+    ),
+    "refresh sets a variable": (
+        _PROGRESS,
+        '    os.environ["ONE_TOKEN"] = credential.token.reveal()\n    del os.environ["ONE_TOKEN"]\n',
+        VARIABLES,
+        "refresh changed the environment variable ONE_TOKEN: other threads",
+    ),
+    "refresh leaves a thread": (
+        _PROGRESS,
+        '    threading.Thread(target=threading.Event().wait, name="one-watch", daemon=True).start()\n',
+        RUNNING,
+        "refresh left the thread 'one-watch' running: end it before",
+    ),
+    "refresh leaves a program": (
+        _PROGRESS,
+        f"    global waits\n    waits = {_WAITS}\n",
+        RUNNING,
+        f"refresh left the program {sys.executable!r} running",
     ),
     # --- errors of refresh
     "a lost answer is transient": (

@@ -6,12 +6,15 @@ import errno
 import functools
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+from attrs import field, frozen
 
 
 Attempts = list[str]
@@ -33,6 +36,10 @@ _CHANGES: Final = {
     "os.symlink",
     "sqlite3.connect",
 }
+_VARIABLES: Final = {"os.putenv", "os.unsetenv"}
+_THREAD: Final = "threading.Thread.start"
+"""Told to rules like an audit event, which Python has only since 3.12, and without the object."""
+
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _CODE: Final = re.compile(r"\.(py|pyc|so|pyd|dll|dylib)(\.\d+)?$")
 """Files that an import reads or writes; the contract does not forbid imports."""
@@ -72,6 +79,59 @@ def written_files() -> Iterator[list[Path]]:
 
     with _watched(note):
         yield written
+
+
+@frozen
+class Effects:
+    """What code changed in its process, and what it started.
+
+    Attributes:
+        variables: Names of environment variables that were set or removed, even if only for a while.
+        threads: Threads that were started.
+        programs: Child processes that were started with `subprocess`.
+    """
+
+    variables: set[str] = field(init=False, factory=set)
+    threads: list[threading.Thread] = field(init=False, factory=list)
+    programs: list[subprocess.Popen[bytes]] = field(init=False, factory=list)
+
+
+@contextmanager
+def effects() -> Iterator[Effects]:
+    """Refuse nothing, and note what this thread, and those it starts, change in the process and start."""
+    noted = Effects()
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event in _VARIABLES:
+            noted.variables.add(os.fsdecode(cast("str | bytes", arguments[0])))
+        elif event == _THREAD:
+            noted.threads.append(cast("threading.Thread", arguments[0]))
+
+    start: Callable[..., None] = subprocess.Popen.__init__
+
+    @functools.wraps(start)
+    def noting_start(program: subprocess.Popen[bytes], *arguments: object, **options: object) -> None:
+        start(program, *arguments, **options)
+        if (getattr(_this_thread, "watch", None) or (None,))[0] is note:
+            noted.programs.append(program)
+
+    subprocess.Popen.__init__ = noting_start  # type: ignore[method-assign,assignment]  # no audit event has the object
+    try:
+        with _watched(note):
+            yield noted
+    finally:
+        subprocess.Popen.__init__ = start  # type: ignore[method-assign]
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Neither watch nor refuse what this thread does, nor the threads that it starts: they play another program."""
+    before = getattr(_this_thread, "watch", None)
+    _this_thread.watch = None
+    try:
+        yield
+    finally:
+        _this_thread.watch = before
 
 
 def _any_change(event: str, arguments: tuple[object, ...]) -> str | None:
@@ -135,6 +195,7 @@ def _follow(start: Callable[[threading.Thread], None]) -> Callable[[threading.Th
 
         if watch is not None:
             thread.run = watched_run  # type: ignore[method-assign]  # only of this thread, before it starts
+            watch[0](_THREAD, (thread,))
         start(thread)
 
     return watched_start

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from freshkey import Secret
 from freshkey_testing import browser as scripted_browser
+from freshkey_testing.guard import unwatched
 
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ class ScriptedUser:
     def _start(self, act: Callable[..., object], *arguments: object) -> None:
         thread = threading.Thread(target=self._run, args=(act, arguments), name=_name(act), daemon=True)
         self._threads.append(thread)
-        thread.start()
+        with unwatched():  # a browser is another program
+            thread.start()
 
     def _run(self, act: Callable[..., object], arguments: tuple[object, ...]) -> None:
         try:

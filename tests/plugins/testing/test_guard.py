@@ -13,7 +13,7 @@ import pytest
 from freshkey._http.client import send
 from freshkey.errors import TransientError
 from freshkey.model.exchange import Request
-from freshkey_testing.guard import no_io, offline, read_only
+from freshkey_testing.guard import effects, no_io, offline, read_only, unwatched
 from raises_code import raises_code
 
 
@@ -148,3 +148,43 @@ def test_read_only_refuses_changes_and_allows_reading(tmp_path: Path) -> None:
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
     assert kept.read_text() == "as it was"
+
+
+def test_effects_are_noted_in_the_threads_that_are_started() -> None:
+    done = threading.Event()
+
+    def act() -> None:
+        os.environ["KIT_VARIABLE"] = "for a while"
+        del os.environ["KIT_VARIABLE"]
+        threading.Thread(target=done.wait, name="inner").start()
+
+    with effects() as noted:
+        outer = threading.Thread(target=act, name="outer")
+        outer.start()
+        outer.join()
+        start_process()
+    done.set()
+
+    assert noted.variables == {"KIT_VARIABLE"}
+    assert [each.name for each in noted.threads] == ["outer", "inner"]
+    assert [each.args for each in noted.programs] == [[sys.executable, "-c", ""]]
+
+
+def test_what_others_do_meanwhile_is_not_noted() -> None:
+    go, gone = threading.Event(), threading.Event()
+
+    def act() -> None:
+        go.wait()
+        os.environ["KIT_VARIABLE"] = "for a while"
+        del os.environ["KIT_VARIABLE"]
+        start_process()
+        gone.set()
+
+    threading.Thread(target=act).start()
+    with effects() as noted:
+        go.set()
+        assert gone.wait(30)
+        with unwatched():
+            start_process()
+
+    assert (noted.variables, noted.threads, noted.programs) == (set(), [], [])

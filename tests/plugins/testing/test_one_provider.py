@@ -89,7 +89,7 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     code, wanted = [HEAD], []
     for number, (old, new, test, _) in enumerate(BROKEN.values()):
         (folder / f"broken_{number}.py").write_text(broken_source(old, new), "utf-8")
-        code.append(CLASS.format(number=number, deadline=1.0 if "Event().wait" in new else 20.0))
+        code.append(CLASS.format(number=number, deadline=1.0 if "wait" in new else 20.0))
         wanted.append(f"test_broken.py::Test{number}::{test}")
     (folder / "test_broken.py").write_text("\n".join(code), "utf-8")
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--junitxml=said.xml", "--rootdir=.", "-c", os.devnull]

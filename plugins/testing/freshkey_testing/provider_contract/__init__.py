@@ -8,13 +8,16 @@ from freshkey_testing.provider_contract.describing import Describing
 from freshkey_testing.provider_contract.ending import Ending
 from freshkey_testing.provider_contract.failing import Failing
 from freshkey_testing.provider_contract.leaks import Leaks
+from freshkey_testing.provider_contract.leftovers import Leftovers
 from freshkey_testing.provider_contract.living import Living
 from freshkey_testing.provider_contract.renewing import Renewing
 from freshkey_testing.provider_contract.signing_in import SigningIn
 from freshkey_testing.provider_contract.sources import Sources
 
 
-class ProviderContract(Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound):
+class ProviderContract(
+    Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound, Leftovers
+):
     """What every provider must do, through its whole life: sign-in, renewals, failures, sign-out.
 
     Subclass it, name the class ``Test…``, and define the world in which the provider lives: who signs in, and what the

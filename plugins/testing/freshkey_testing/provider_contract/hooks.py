@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 import pytest
@@ -62,12 +63,14 @@ class Hooks:
     Attributes:
         deadline: Real seconds that each may take.
         stuck: A sentence for each that hangs: it is not called again, so that a run ends soon.
+        around: Entered around each call, with what is called.
     """
 
     _caller: HookCaller
     _watcher: _Watcher
     deadline: float = DEADLINE
     stuck: dict[str, str] = field(factory=dict)
+    around: Callable[[str], AbstractContextManager[object]] = field(init=False, default=nullcontext)
 
     @classmethod
     def of(cls, name: str, provider: object, deadline: float = DEADLINE, stuck: dict[str, str] | None = None) -> Hooks:
@@ -147,8 +150,9 @@ class Hooks:
                 raised.append(error)
 
         thread = threading.Thread(target=work, name=f"contract kit: {what}", daemon=True)
-        thread.start()
-        thread.join(self.deadline)
+        with self.around(what):
+            thread.start()
+            thread.join(self.deadline)
         if thread.is_alive():
             self.stuck[what] = (
                 f"{what} is still running after {self.deadline:g} s: give each wait a timeout,"
