@@ -19,6 +19,7 @@ LIMIT = "test_a_rate_limit_is_heeded"
 REFUSED = "test_a_refused_renewal_needs_the_user"
 VARIABLES = "test_hooks_change_no_environment_variable"
 RUNNING = "test_hooks_leave_nothing_running"
+OWN = "test_each_sign_in_gets_its_own_credential"
 NONSENSE = "test_an_answer_that_makes_no_sense_is_an_error_of_the_contract[an empty object]"
 
 _REFRESH = "    answer = client(profile).refresh(credential.refresh_token)\n"
@@ -250,6 +251,18 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         'origin=f"ONE_KEY={key.reveal()}"',
         "test_detect_never_shows_the_value",
         "holds a secret",
+    ),
+    "a token is kept by the module": (
+        "    answer = client(profile).exchange(grant)\n",
+        "    global kept\n    answer = kept = globals().get('kept') or client(profile).exchange(grant)\n",
+        OWN,
+        "returned what the server sent to the first: keep no credential between calls",
+    ),
+    "a lease is kept by the module": (
+        'return lease(profile, {"role": os.environ["ONE_ROLE"]})\n    return ApiKey',
+        'return globals().setdefault("kept", {}).setdefault(0, lease(profile, {"role": "it"}))\n    return ApiKey',
+        OWN,
+        "a second sign-in from source 'lease' returned what the server sent to the first",
     ),
     # --- description
     "describe opens a file": (

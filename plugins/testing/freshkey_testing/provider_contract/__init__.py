@@ -11,12 +11,13 @@ from freshkey_testing.provider_contract.leaks import Leaks
 from freshkey_testing.provider_contract.leftovers import Leftovers
 from freshkey_testing.provider_contract.living import Living
 from freshkey_testing.provider_contract.renewing import Renewing
+from freshkey_testing.provider_contract.sharing import Sharing
 from freshkey_testing.provider_contract.signing_in import SigningIn
 from freshkey_testing.provider_contract.sources import Sources
 
 
 class ProviderContract(
-    Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound, Leftovers
+    Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound, Sharing, Leftovers
 ):
     """What every provider must do, through its whole life: sign-in, renewals, failures, sign-out.
 

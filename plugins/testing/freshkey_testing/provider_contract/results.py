@@ -27,11 +27,7 @@ _REFRESH_TOKENS: Final = ("refresh_token", "refreshtoken")
 
 def check_times(credential: Credential, profile: Profile, answers: list[Response], what: str) -> None:
     """The times of a new credential are those of the profile's clock and of the answer."""
-    age = profile.clock.now().wall - credential.obtained.wall
-    require(
-        abs(age) < _MAX_AGE,
-        f"{what} returned a credential obtained {age:.0f} s before now: set obtained to profile.clock.now()",
-    )
+    check_age(credential, profile, what)
     for name, value in _plain(credential):
         if isinstance(value, datetime):
             require(value.tzinfo is not None, f"{what} set {name} to a naive datetime: give it the time zone UTC")
@@ -49,6 +45,15 @@ def check_times(credential: Credential, profile: Profile, answers: list[Response
             lifetime <= max(said) + 1,
             f"{what} returned a lifetime of {lifetime:.0f} s, but the server said {max(said):.0f} s: {_SECONDS}",
         )
+
+
+def check_age(credential: Credential, profile: Profile, what: str) -> None:
+    """A new credential was obtained now."""
+    age = profile.clock.now().wall - credential.obtained.wall
+    require(
+        abs(age) < _MAX_AGE,
+        f"{what} returned a credential obtained {age:.0f} s before now: set obtained to profile.clock.now()",
+    )
 
 
 def check_secrecy(

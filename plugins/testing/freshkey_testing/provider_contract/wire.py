@@ -46,12 +46,14 @@ class Wire:
     Attributes:
         answers: Are returned in this order, the last one for all that follow; no request then reaches anyone.
         fault: Goes wrong with every request, which then reaches no one.
+        cookie: Is set by every answer to a client other than `Profile.send`, which keeps none.
         sent: The requests, oldest first.
         received: The answers, oldest first.
     """
 
     answers: tuple[Response, ...] = ()
     fault: Fault | None = None
+    cookie: str | None = None
     sent: list[Sent] = field(init=False, factory=list)
     received: list[Response] = field(init=False, factory=list)
 
@@ -116,6 +118,8 @@ class Wire:
         self.received.append(Response(status=response.status_code, headers=headers, body=body))
         hop_by_hop = ("content-length", "transfer-encoding", "content-encoding")
         same = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in hop_by_hop]
+        if self.cookie is not None:
+            same.append(("set-cookie", f"kit={self.cookie}; Path=/"))
         response.close()
         return httpx.Response(response.status_code, headers=same, stream=httpx.ByteStream(body))
 
