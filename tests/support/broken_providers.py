@@ -20,6 +20,7 @@ REFUSED = "test_a_refused_renewal_needs_the_user"
 VARIABLES = "test_hooks_change_no_environment_variable"
 RUNNING = "test_hooks_leave_nothing_running"
 OWN = "test_each_sign_in_gets_its_own_credential"
+UNQUOTED = "test_an_error_does_not_quote_the_response"
 NONSENSE = "test_an_answer_that_makes_no_sense_is_an_error_of_the_contract[an empty object]"
 
 _REFRESH = "    answer = client(profile).refresh(credential.refresh_token)\n"
@@ -210,6 +211,24 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         _caught("TransientError", "return __import__('attrs').evolve(credential)"),
         ERROR,
         "ended with no error",
+    ),
+    "a refusal quotes a page": (
+        'raise ProviderRefused("the role has no access")',
+        'raise ProviderRefused(f"the role has no access: {response.body.decode()}")',
+        f"{UNQUOTED}[a page]",
+        "the error of refresh quotes a page with which the server answered (status 400): show the status",
+    ),
+    "a server error quotes JSON": (
+        'raise TransientError("the server is busy"',
+        'raise TransientError("the server is busy, try later: " + response.body.decode()[-50:]',
+        f"{UNQUOTED}[an unknown member]",
+        "the error of refresh quotes an unknown member",
+    ),
+    "an inspection quotes a text": (
+        "Inspection(validity=Validity.VALID if",
+        "Inspection(detail=response.body.decode(), validity=Validity.VALID if",
+        f"{UNQUOTED}[plain text]",
+        "the error of describe quotes plain text",
     ),
     # --- times
     "a lifetime in milliseconds": (

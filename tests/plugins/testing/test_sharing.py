@@ -10,13 +10,11 @@ from kit_runs import run
 
 pytest_plugins = ["pytester"]
 
-assert one_provider  # what it imports must stay loaded from one run to the next
-
 PROVIDER = """
 import httpx
 import pytest
 from attrs import frozen
-from one_provider import Description, OAuthToken, Secret, Source, hookimpl
+from {one_provider} import Description, OAuthToken, Secret, Source, hookimpl
 from freshkey_testing import ProviderContract, ScriptedUser
 from loopback_server import Exchange, LoopbackServer
 
@@ -80,7 +78,9 @@ class TestKept(ProviderContract):
 def test_a_cookie_of_an_earlier_sign_in_is_found(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, client: str, failed: int
 ) -> None:
-    result = run(pytester, monkeypatch, PROVIDER.replace("{client}", client), "-k", "gets_its_own_credential")
+    # What it imports must stay loaded from one run to the next.
+    source = PROVIDER.replace("{client}", client).replace("{one_provider}", one_provider.__name__)
+    result = run(pytester, monkeypatch, source, "-k", "gets_its_own_credential")
 
     result.assert_outcomes(failed=failed, passed=1 - failed)
     if failed:

@@ -14,7 +14,7 @@ from freshkey_testing.exchanges import made_response
 from freshkey_testing.overheard import Overheard
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught, outcome_name, reject_broken, require, shown
+from freshkey_testing.provider_contract.probes import caught, outcome_name, reject_broken, require, shown, tried
 from freshkey_testing.provider_contract.results import check_silence
 from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import leaks, secrets_of
@@ -28,6 +28,14 @@ _NONSENSE: Final = {
     "a list": b"[]",
     "nothing": b"",
 }
+
+_QUOTED: Final = "kit-7f3a91c2-quoted"
+_BODIES: Final = {
+    "a page": ("text/html", f"<html><h1>Error</h1><p>ada@example.com sent {_QUOTED}</p></html>".encode()),
+    "plain text": ("text/plain", f"cannot serve {_QUOTED}".encode()),
+    "an unknown member": ("application/json", f'{{"error": "invalid_request", "debug": "{_QUOTED}"}}'.encode()),
+}
+_STATUSES: Final = (200, 400, 401, 403, 500)
 
 
 class Failing(ProviderKit):
@@ -114,6 +122,41 @@ class Failing(ProviderKit):
                 error is not None,
                 f"the server answered {body}, and refresh returned a credential: raise ProtocolError",
             )
+
+    @pytest.mark.parametrize("body", _BODIES)
+    def test_an_error_does_not_quote_the_response(
+        self, hooks: Hooks, profile: Profile, description: Description, owned: list[Credential], body: str
+    ) -> None:
+        """The text of an error has nothing of a body but the code or the message that the API documents.
+
+        Servers, and proxies on the way, repeat what was sent, with tokens and the user's data, and errors are logged.
+        """
+        kind, content = _BODIES[body]
+        for status in _STATUSES:
+            wire = Wire(answers=(made_response(status, {"Content-Type": kind}, body=content),))
+            for credential in owned:
+                for what, text in _texts(hooks, wire.of(profile), description, credential, wire):
+                    require(
+                        _QUOTED not in text,
+                        f"the error of {what} quotes {body} with which the server answered (status {status}):"
+                        " show the status, and at most the error code that the API documents",
+                    )
+
+
+def _texts(
+    hooks: Hooks, profile: Profile, description: Description, credential: Credential, wire: Wire
+) -> list[tuple[str, str]]:
+    """Return what each hook that is given a credential says of the answers of `wire`."""
+    with wire.watched():
+        inspection, error = tried(lambda: hooks.inspect(profile, credential))
+        renewal = caught(lambda: hooks.refresh(profile, credential)) if credential.renewable else None
+        ending = caught(lambda: hooks.revoke(description, profile, credential))
+    return [("describe", f"{inspection!r} {_told(error)}"), ("refresh", _told(renewal)), ("revoke", _told(ending))]
+
+
+def _told(error: BaseException | None) -> str:
+    """Return what a user is told of an error."""
+    return "" if error is None else f"{error} {getattr(error, 'hint', None)}"
 
 
 def _outcomes(hooks: Hooks, profile: Profile, owned: list[Credential], wire: Wire) -> Iterator[BaseException | None]:
