@@ -33,7 +33,8 @@ class ScriptedUser:
     Args:
         browser: Called with each of `opened`, on a separate thread, because a browser is a separate program.
             `freshkey_testing.browser.follow` signs in where no login page needs to be filled in.
-        paste: The text to paste when prompted for a code, or a function that makes it from all URLs shown so far.
+        paste: The text to paste when prompted for a code, or a function that makes it from all URLs shown so far; in
+            the contract kit, from those of that sign-in.
         device: Called on a separate thread with user code, verification URI and complete URI (or None).
         confirm: The answer to yes-or-no questions, or a function that takes the question and returns the answer.
         text: The answer to `read_text`, or a function that takes the prompt and returns the answer.
@@ -83,6 +84,7 @@ class ScriptedUser:
         self.prompts: list[str] = []
         self.entered: list[Secret] = []
         self.device_codes: list[tuple[str, str, str | None]] = []
+        self._before = 0, 0, 0
 
     def progress(self, message: str) -> None:
         """Record a progress message."""
@@ -192,8 +194,14 @@ class ScriptedUser:
         self._start(self._device, user_code, verification_uri, complete_uri)
 
     def urls(self) -> tuple[str, ...]:
-        """Return every URL this user has seen: those opened, then those in notices and prompts."""
-        return (*self.opened, *_URL.findall("\n".join([*self.notices, *self.prompts])))
+        """Return every URL this user has seen in this sign-in: those opened, then those in notices and prompts."""
+        opened, notices, prompts = self._before
+        texts = [*self.notices[notices:], *self.prompts[prompts:]]
+        return (*self.opened[opened:], *_URL.findall("\n".join(texts)))
+
+    def begin_again(self) -> None:
+        """Begin another sign-in: `urls`, and a function for `paste`, see only what is shown from here on."""
+        self._before = len(self.opened), len(self.notices), len(self.prompts)
 
     def finish(self) -> None:
         """Wait until browsers and devices are done, and raise the first exception raised in them.

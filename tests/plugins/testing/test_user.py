@@ -153,3 +153,16 @@ def test_what_is_not_scripted_is_unexpected(ask: Callable[[ScriptedUser], object
 def test_a_choice_that_is_not_offered_is_unexpected() -> None:
     with pytest.raises(UnexpectedQuestion, match="one of a, b"):
         ScriptedUser(choice="c").choose("Which?", {"a": "A", "b": "B"})
+
+
+def test_another_sign_in_is_not_answered_with_what_the_first_showed() -> None:
+    user = ScriptedUser(paste=" ".join)
+    answers = []
+    for number in (1, 2):
+        user.begin_again()
+        user.notice(f"Open https://id.example/notice/{number}")
+        code = user.read_code(f"Code from https://id.example/prompt/{number} ", threading.Event())
+        answers.append(code and code.reveal())
+
+    assert answers == [f"https://id.example/notice/{n} https://id.example/prompt/{n}" for n in (1, 2)]
+    assert len(user.prompts) == 2

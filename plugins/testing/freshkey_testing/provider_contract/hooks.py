@@ -16,6 +16,7 @@ from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import PluginBroken
 from freshkey.plugin import Interaction, LoggingReporter, Reason, Reporter
 from freshkey_testing.profiles import hooks_of
+from freshkey_testing.user import ScriptedUser
 
 
 T = TypeVar("T")
@@ -100,6 +101,8 @@ class Hooks:
     def acquire(self, profile: Profile, source: Source, interaction: Interaction) -> Credential:
         """Get a credential from a source."""
         what = f"acquire from source {source.id!r}"
+        if isinstance(interaction, ScriptedUser):
+            interaction.begin_again()
         acquired = self._run(what, lambda: self._caller.acquire(profile, source, interaction))
         return evolve(acquired, clock=profile.clock)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Final, NoReturn
 
 import attrs
+import pytest
 from attrs import evolve
 
 from freshkey import Credential, Description, Detected, Profile
@@ -14,12 +19,20 @@ from freshkey.plugin import NonInteractive
 from freshkey_testing.guard import offline
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import caught, outcome_name, require
+from freshkey_testing.provider_contract.probes import caught, outcome_name, require, tried
 from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import assert_no_secret, secrets_of
 
 
 _MAX_SHOWN: Final = 4
+_HOMES: Final = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+_OF_PYTHON: Final = ("PYTEST", "PYTHON", "COV", "LC_")
+_OF_THE_SYSTEM: Final = frozenset(
+    {
+        *("PATH", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH"),
+        *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "PROGRAMDATA", "PROGRAMFILES"),
+    }
+)
 
 
 class Sources(ProviderKit):
@@ -52,6 +65,24 @@ class Sources(ProviderKit):
                 assert_no_secret(repr(detected), secrets, f"what detect of source {source.id!r} returns")
                 assert len(detected.last_four or "") <= _MAX_SHOWN, f"source {source.id!r} shows too many characters"
                 assert _is_labeled(detected), f"source {source.id!r} does not say what was found, and where"
+
+    def test_detect_finds_nothing_in_an_empty_world(
+        self, hooks: Hooks, profile: Profile, description: Description, tmp_path: Path
+    ) -> None:
+        """With all settings at their defaults, no variables, and an empty home directory, ``detect`` returns None.
+
+        Otherwise freshkey takes the source for one that is there, and the sources after it are never asked. Read the
+        environment and the home directory when ``detect`` is called, not when the module is imported.
+        """
+        bare = evolve(profile, settings=description.settings(), source=None, state_dir=tmp_path / "empty-state")
+        with _empty_world(tmp_path / "empty"):
+            found = [(each, tried(partial(hooks.detect, bare, each))[0]) for each in description.sources]
+        for source, detected in found:
+            require(
+                detected is None,
+                f"detect of source {source.id!r} found something ({detected and detected.origin}) without settings,"
+                " without variables and in an empty home directory: return None unless what the source takes is there",
+            )
 
     def test_setup_is_a_hint(self, hooks: Hooks, profile: Profile, description: Description) -> None:
         """``setup`` only reads the profile's settings, and returns None or an imperative without a final period."""
@@ -110,6 +141,20 @@ class Sources(ProviderKit):
                 asked = _Asked(profile.name)
                 caught(partial(hooks.acquire, profile, source, asked))
                 assert not asked.questions, f"source {source.id!r} is not declared interactive, but asks a question"
+
+
+@contextmanager
+def _empty_world(home: Path) -> Iterator[None]:
+    """Clear the environment but for what Python and the system need, in an empty home and working directory."""
+    home.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name not in _OF_THE_SYSTEM and not name.startswith(_OF_PYTHON):
+                patch.delenv(name)
+        for name in _HOMES:
+            patch.setenv(name, str(home))
+        patch.chdir(home)
+        yield
 
 
 class _Asked(NonInteractive):
