@@ -7,7 +7,7 @@ import importlib
 import itertools
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from freshkey import Credential, Profile
 from freshkey.errors import LoginRequired, NotForHttp
 from freshkey.plugin import NonInteractive, Reason, Request, Response
-from freshkey_testing import ManualClock, ProviderContract, ScriptedExchanges, ScriptedUser
+from freshkey_testing import Lender, ManualClock, ProviderContract, ScriptedExchanges, ScriptedUser
 from source_tree import ROOT
 
 
@@ -81,6 +81,10 @@ class TestAgentFile(ProviderContract):
     @pytest.fixture
     def profile(self, agent: Profile) -> Profile:
         return agent
+
+    @pytest.fixture
+    def lenders(self, token_file: Path) -> Mapping[str, Lender]:
+        return {"file": Lender(renew=lambda: token_file.write_text("made-up-newer-token"), remove=token_file.unlink)}
 
 
 def test_a_token_that_is_due_is_read_again(agent_file: types.ModuleType, agent: Profile, token_file: Path) -> None:

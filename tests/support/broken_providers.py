@@ -278,8 +278,8 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "returned what the server sent to the first: keep no credential between calls",
     ),
     "a lease is kept by the module": (
-        'return lease(profile, {"role": os.environ["ONE_ROLE"]})\n    return ApiKey',
-        'return globals().setdefault("kept", {}).setdefault(0, lease(profile, {"role": "it"}))\n    return ApiKey',
+        'return lease(profile, {"role": os.environ["ONE_ROLE"]})\n    if source.id == "tool"',
+        'return globals().setdefault("kept", lease(profile, {"role": "it"}))\n    if source.id == "tool"',
         OWN,
         "a second sign-in from source 'lease' returned what the server sent to the first",
     ),
@@ -288,6 +288,25 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "",
         "test_detect_finds_nothing_in_an_empty_world",
         "detect of source 'lease' found something (variable ONE_ROLE) without settings",
+    ),
+    # --- what another program renews
+    "a borrowed token is kept": (
+        "        newer = borrow(profile)\n",
+        "        newer = __import__('attrs').evolve(credential, obtained=profile.clock.now())\n",
+        "test_what_the_other_program_renewed_is_returned",
+        "a newer credential for source 'tool', and refresh returned the old one: read the place again",
+    ),
+    "a refused token is borrowed again": (
+        "if reason is Reason.REFUSED and newer",
+        "if False and newer",
+        "test_what_was_refused_is_not_borrowed_again",
+        "refused the credential of source 'tool', and refresh returned it again: look at reason",
+    ),
+    "a token that is gone is worth another try": (
+        'LoginRequired("nobody is signed in to the tool") from None',
+        'TransientError("the tool has no token") from None',
+        "test_what_is_gone_needs_the_user",
+        "source 'tool' is gone, and refresh ended with TransientError",
     ),
     # --- description
     "describe opens a file": (

@@ -1,5 +1,6 @@
-"""A provider that meets the contract: a sign-in with single-use refresh tokens, an API key, and a leased password.
+"""A provider that meets the contract: a sign-in, an API key, a leased password, and another program's token.
 
+Refresh tokens are single-use.
 Tests edit one place of this file, and expect that the contract kit says what is wrong with the result.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 
 from attrs import frozen
 
@@ -79,6 +81,26 @@ class Lease(Credential):
         return {"X-Password": self.password.reveal()}
 
 
+@frozen(kw_only=True)
+class ToolToken(Credential):
+    """The token of another program, which renews it in a file."""
+
+    key: Secret
+
+    @property
+    def renewable(self) -> bool:
+        """Always: the file is read again."""
+        return True
+
+    @property
+    def token(self) -> Secret | None:
+        """The token."""
+        return self.key
+
+    def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        return {"X-Token": self.key.reveal()}
+
+
 def key_in_environment(profile: Profile) -> Detected | None:
     """Look for an API key."""
     key = Secret(os.environ.get("ONE_KEY", ""))
@@ -90,9 +112,16 @@ def role_in_environment(profile: Profile) -> Detected | None:
     return Detected(kind="role", origin="variable ONE_ROLE") if os.environ.get("ONE_ROLE") else None
 
 
+def file_of_the_tool(profile: Profile) -> Detected | None:
+    """Look for the file of the other program."""
+    path = Path(os.environ.get("ONE_FILE", "none"))
+    return Detected(kind="token", origin=str(path)) if path.is_file() else None
+
+
 SIGN_IN = Source(id="sign-in", title="Sign in", owned=True, interactive=True)
 LEASE = Source(id="lease", title="Leased password", owned=True, automatic=True, detect=role_in_environment)
 KEY = Source(id="environment", title="API key", owned=False, handed_in=True, detect=key_in_environment)
+TOOL = Source(id="tool", title="Sign-in of the tool", owned=False, detect=file_of_the_tool)
 
 
 @hookimpl
@@ -103,8 +132,8 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
     return Description(
         title="One",
         settings=Settings,
-        formats={"token": OAuthToken, "lease": Lease, "key": ApiKey},
-        sources=(SIGN_IN, LEASE, KEY),
+        formats={"token": OAuthToken, "lease": Lease, "key": ApiKey, "tool": ToolToken},
+        sources=(SIGN_IN, LEASE, KEY, TOOL),
         single_use=True,
         hosts=(HOST,) if profile else (),
         binding={"token_endpoint": TOKEN_URL} if profile else {},
@@ -128,13 +157,20 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
         return sign_in(profile, interaction)
     if source.id == "lease":
         return lease(profile, {"role": os.environ["ONE_ROLE"]})
+    if source.id == "tool":
+        return borrow(profile)
     return ApiKey(obtained=profile.clock.now(), key=Secret(os.environ["ONE_KEY"]), source=source.id)
 
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential:
-    """Renew a token, or extend a lease; one that was refused is replaced."""
+    """Renew a token, read one again, or extend a lease; one that was refused is replaced."""
     reporter.progress("renewing")
+    if isinstance(credential, ToolToken):
+        newer = borrow(profile)
+        if reason is Reason.REFUSED and newer.authorizes_like(credential):
+            raise LoginRequired("the tool has no newer token")
+        return newer
     if isinstance(credential, Lease):
         if reason is Reason.REFUSED:
             return lease(profile, {"role": os.environ["ONE_ROLE"]})
@@ -169,6 +205,15 @@ def sign_in(profile: Profile, interaction: Interaction) -> Credential:
         identity=Identity(account=str(answer.extra.get("account"))),
         source="sign-in",
     )
+
+
+def borrow(profile: Profile) -> ToolToken:
+    """Read the token of the other program."""
+    try:
+        token = Path(os.environ["ONE_FILE"]).read_text("utf-8")
+    except OSError:
+        raise LoginRequired("nobody is signed in to the tool") from None
+    return ToolToken(obtained=profile.clock.now(), key=Secret(token), source="tool")
 
 
 def lease(profile: Profile, fields: dict[str, str], old: Lease | None = None) -> Lease:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from freshkey_testing.exchanges import UnexpectedRequest as UnexpectedRequest
     from freshkey_testing.observer_contract import ObserverContract as ObserverContract
     from freshkey_testing.provider_contract import ProviderContract as ProviderContract
+    from freshkey_testing.provider_contract.lender import Lender as Lender
     from freshkey_testing.secret_scan import assert_no_secret as assert_no_secret
     from freshkey_testing.secret_scan import secrets_of as secrets_of
     from freshkey_testing.server import Account as Account
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "Account": "freshkey_testing.server",
     "AuthorizationServer": "freshkey_testing.server",
     "Canary": "freshkey_testing.canary",
+    "Lender": "freshkey_testing.provider_contract.lender",
     "ManualClock": "freshkey_testing.clock",
     "ObserverContract": "freshkey_testing.observer_contract",
     "Policy": "freshkey_testing.server",

@@ -12,7 +12,7 @@ from aws_home import AwsHome
 from freshkey.model.profile import Profile
 from freshkey_bedrock.sso.credential import SsoCredential
 from freshkey_bedrock.sso.sign_in import sign_in
-from freshkey_testing import ProviderContract, ScriptedUser
+from freshkey_testing import Lender, ProviderContract, ScriptedUser
 from freshkey_testing.browser import follow
 from sso_double import SsoDouble
 
@@ -48,6 +48,11 @@ class TestBedrock(ProviderContract):
     def users(self) -> Mapping[str, ScriptedUser]:
         key = ScriptedUser(secret="ABSKQmVkcm9ja0FQSUtleS1hbm90aGVy")
         return {"sso": ScriptedUser(browser=follow), "stored-api-key": key}
+
+    @pytest.fixture
+    def lenders(self, aws_home: AwsHome) -> Mapping[str, Lender]:
+        # The program of the profile prints another secret each time.
+        return {"aws-profile": Lender(renew=lambda: None, remove=lambda: aws_home.config(""))}
 
     @pytest.fixture
     def signed_in(self, profile: Profile) -> SsoCredential:

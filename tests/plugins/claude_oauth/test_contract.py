@@ -10,7 +10,7 @@ import freshkey_claude_oauth
 from anthropic_home import AnthropicHome, in_seconds
 from freshkey.model.profile import Profile
 from freshkey_claude_oauth.formats import ClaudeToken
-from freshkey_testing import AuthorizationServer, ProviderContract, ScriptedUser
+from freshkey_testing import AuthorizationServer, Lender, ProviderContract, ScriptedUser
 from freshkey_testing.browser import follow
 
 
@@ -43,6 +43,14 @@ class TestClaudeOauth(ProviderContract):
     def users(self) -> Mapping[str, ScriptedUser]:
         key = ScriptedUser(secret="sk-ant-api03-another-made-up-key")
         return {"oauth": ScriptedUser(browser=follow), "stored-api-key": key}
+
+    @pytest.fixture
+    def lenders(self, home: AnthropicHome) -> Mapping[str, Lender]:
+        def renew() -> None:
+            home.write_credentials("work", access_token="sk-ant-oat01-a-newer-token", expires_at=in_seconds(1200))
+
+        program = Lender(renew=renew, remove=home.credentials_file("work").unlink)
+        return {"anthropic-profile": program}
 
     @pytest.fixture
     def signed_in(self, signed_in_now: ClaudeToken) -> ClaudeToken:

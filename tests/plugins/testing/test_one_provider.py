@@ -14,8 +14,8 @@ import pytest
 import one_provider
 from broken_providers import BROKEN
 from freshkey import Profile
-from freshkey_testing import ProviderContract, ScriptedExchanges, ScriptedUser
-from one_world import script
+from freshkey_testing import Lender, ProviderContract, ScriptedExchanges, ScriptedUser
+from one_world import script, sign_in_to_the_tool
 
 
 class TestOne(ProviderContract):
@@ -35,11 +35,20 @@ class TestOne(ProviderContract):
         freshkey_profile: Callable[..., Profile],
         freshkey_http: ScriptedExchanges,
         monkeypatch: pytest.MonkeyPatch,
+        tool: Lender,
     ) -> Profile:
         monkeypatch.setenv("ONE_KEY", "one-key-0123456789abcdef")
         monkeypatch.setenv("ONE_ROLE", "reader")
         script(freshkey_http)
         return freshkey_profile(provider)
+
+    @pytest.fixture
+    def tool(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lender:
+        return sign_in_to_the_tool(tmp_path, monkeypatch)
+
+    @pytest.fixture
+    def lenders(self, tool: Lender) -> Mapping[str, Lender]:
+        return {"tool": tool}
 
     @pytest.fixture
     def users(self) -> Mapping[str, ScriptedUser]:
@@ -58,7 +67,15 @@ class Test{number}(ProviderContract):
         return broken_{number}
 
     @pytest.fixture
-    def profile(self, provider, freshkey_profile, freshkey_http, monkeypatch):
+    def tool(self, tmp_path, monkeypatch):
+        return sign_in_to_the_tool(tmp_path, monkeypatch)
+
+    @pytest.fixture
+    def lenders(self, tool):
+        return {{"tool": tool}}
+
+    @pytest.fixture
+    def profile(self, provider, freshkey_profile, freshkey_http, monkeypatch, tool):
         monkeypatch.setenv("ONE_KEY", "one-key-0123456789abcdef")
         monkeypatch.setenv("ONE_ROLE", "reader")
         script(freshkey_http)
@@ -71,7 +88,7 @@ class Test{number}(ProviderContract):
 HEAD = """
 import pytest
 from freshkey_testing import ProviderContract, ScriptedUser
-from one_world import script
+from one_world import script, sign_in_to_the_tool
 """
 
 

@@ -10,8 +10,9 @@ from attrs import evolve
 
 import freshkey_vertex
 from freshkey.model.profile import Profile
-from freshkey_testing import ProviderContract, ScriptedUser
+from freshkey_testing import Lender, ProviderContract, ScriptedUser
 from freshkey_testing.browser import follow
+from freshkey_vertex.adc import GCLOUD_FILE
 from freshkey_vertex.formats import GoogleCredential
 from google_cloud import CLIENT_ID, GoogleCloud
 
@@ -42,6 +43,12 @@ class TestVertex(ProviderContract):
     @pytest.fixture
     def users(self) -> Mapping[str, ScriptedUser]:
         return {"oauth": ScriptedUser(browser=follow)}
+
+    @pytest.fixture
+    def lenders(self, cloud: GoogleCloud, write_file: Callable[..., Path]) -> Mapping[str, Lender]:
+        name = "gcloud/application_default_credentials.json"
+        path = write_file(cloud.authorized_user(), name)
+        return {GCLOUD_FILE: Lender(renew=lambda: write_file(cloud.authorized_user(), name), remove=path.unlink)}
 
     @pytest.fixture
     def signed_in(self, signed_in_now: GoogleCredential) -> GoogleCredential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from freshkey_testing.provider_contract.binding import Bound
+from freshkey_testing.provider_contract.borrowing import Borrowing
 from freshkey_testing.provider_contract.credentials import Credentials
 from freshkey_testing.provider_contract.describing import Describing
 from freshkey_testing.provider_contract.ending import Ending
@@ -17,7 +18,19 @@ from freshkey_testing.provider_contract.sources import Sources
 
 
 class ProviderContract(
-    Describing, Sources, SigningIn, Credentials, Leaks, Living, Failing, Renewing, Ending, Bound, Sharing, Leftovers
+    Describing,
+    Sources,
+    SigningIn,
+    Credentials,
+    Leaks,
+    Living,
+    Failing,
+    Renewing,
+    Ending,
+    Bound,
+    Borrowing,
+    Sharing,
+    Leftovers,
 ):
     """What every provider must do, through its whole life: sign-in, renewals, failures, sign-out.
 
@@ -40,4 +53,11 @@ class ProviderContract(
 
     Further fixtures, where what is derived does not fit: `settings`, `signed_in`, `refusal`, `not_renewable`,
     `revocable`. What is missing fails with a sentence that names the fixture.
+
+    A provider that reads the credential of another program also defines `lenders`, so that the kit can let that program
+    renew it and sign out::
+
+            @pytest.fixture
+            def lenders(self, path):
+                return {"file": Lender(renew=lambda: path.write_text("newer"), remove=path.unlink)}
     """

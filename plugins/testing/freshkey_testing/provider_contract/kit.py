@@ -18,6 +18,7 @@ from freshkey_testing.contract import Contract
 from freshkey_testing.exchanges import made_response
 from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
+from freshkey_testing.provider_contract.lender import Lender
 from freshkey_testing.provider_contract.probes import tried
 from freshkey_testing.user import ScriptedUser
 
@@ -99,6 +100,11 @@ class ProviderKit(Contract):
                 " or None if there are none",
             )
         return attrs.evolve(held, refresh_token=None)  # type: ignore[call-arg]  # checked above
+
+    @pytest.fixture
+    def lenders(self) -> Mapping[str, Lender]:
+        """Return how another program renews and loses what is borrowed, by the ID of each such source. Optional."""
+        return {}
 
     @pytest.fixture
     def revocable(self, held: Credential) -> Credential:
