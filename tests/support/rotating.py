@@ -119,6 +119,7 @@ class RotatingProvider:
         recheck: Seconds after which `variable` is checked again, or None.
         says: The notice shown during an acquisition, or None.
         machine: Whether there is an owned source that needs no user.
+        machine_renews: Whether what it gets comes with a refresh token.
         tool_token: A borrowed access token that comes after the sign-in, or None.
         machine_first: Whether that source comes before the sign-in.
         borrows_only: Whether `variable` is the only source.
@@ -153,6 +154,7 @@ class RotatingProvider:
         self.recheck: float | None = None
         self.says: str | None = None
         self.machine = False
+        self.machine_renews = False
         self.machine_first = False
         self.tool_token: str | None = None
         self.borrows_only = False
@@ -213,7 +215,8 @@ class RotatingProvider:
             return OAuthToken(obtained=self.clock.now(), lifetime=self.lifetime, access_token=token)
         if source.id == MACHINE:
             with self._mutex:
-                return evolve(self._issue(), refresh_token=None)
+                issued = self._issue()
+                return issued if self.machine_renews else evolve(issued, refresh_token=None)
         interaction.open_url("https://as.example.com/authorize")
         with self._mutex:
             if self.revoked:
@@ -525,9 +528,9 @@ class World:
 class Asking:
     """A call of `Keeper.get` on a separate thread."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, refused: Credential | None = None) -> None:
         self._answers: list[Credential] = []
-        self._thread = threading.Thread(target=lambda: self._answers.append(keeper.get("me")))
+        self._thread = threading.Thread(target=lambda: self._answers.append(keeper.get("me", refused=refused)))
         self._thread.start()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from freshkey import _failpoints
 from freshkey._renewal.attempts import Attempts
@@ -79,24 +79,58 @@ def keep_owned(
         TransientError: It had already expired when it was received; it is saved anyway.
         ProviderRefused: Its access token cannot be used; it is saved anyway.
     """
-    payload = context.codec.encode(newer, bound=binding_of(context))
-    record = Record(generation=generation, payload=payload, written_at=context.clock.now().wall)
 
     def use_unsaved(error: StoreError) -> None:
         memory.serve_early(memory.publish(newer, held_generation, elsewhere=False))
         memory.emit(Unsaved(profile=context.profile.name, error=error.message, code=error.code))
 
-    # `CredentialStore.save` reads back what it wrote: some keychains report success but store nothing, and the
-    # provider no longer accepts the old refresh token (ROT-4).
-    save(context.store, record, clock=context.clock, unsaved=use_unsaved)
-    _failpoints.hit("read_back")
-    note_saved(context, context.hints.read(), record)
+    _save_as(context, newer, generation, use_unsaved)
     # Checked only after saving: even if the access token is expired, its refresh token is the only one that works.
     must_be_alive(context, newer)
     served = memory.publish(newer, generation, elsewhere=False)
     Attempts(context, memory.refusals).note_success(newer)
     context.notifier.notify()
     return served
+
+
+def keep_refused(context: ProfileContext, newer: Credential, generation: int) -> Record | None:
+    """Under the lock: save what a renewal returned although a server refuses it, and publish nothing.
+
+    Whatever is obtained in its place, what renews this one must outlive a failure to do so: the provider may no longer
+    accept what renewed the one before.
+
+    Returns:
+        What was saved; None if the store kept failing for `SAVE_TIMEOUT`. The credential that takes its place is saved,
+        too, so this one is not worth more of a caller's time.
+
+    Raises:
+        GenerationConflict: The store holds something newer.
+    """
+    try:
+        return _save_as(context, newer, generation, _give_up)
+    except GenerationConflict:
+        raise
+    except StoreError as error:
+        log.warning("%s: cannot store the renewed sign-in: %s [%s]", context.profile.label, error, error.code)
+        return None
+
+
+def _give_up(error: StoreError) -> NoReturn:
+    raise error
+
+
+def _save_as(
+    context: ProfileContext, newer: Credential, generation: int, unsaved: Callable[[StoreError], None]
+) -> Record:
+    """Save a credential as `generation`, and note that; `unsaved` as in `save`."""
+    payload = context.codec.encode(newer, bound=binding_of(context))
+    record = Record(generation=generation, payload=payload, written_at=context.clock.now().wall)
+    # `CredentialStore.save` reads back what it wrote: some keychains report success but store nothing, and the
+    # provider no longer accepts the old refresh token (ROT-4).
+    save(context.store, record, clock=context.clock, unsaved=unsaved)
+    _failpoints.hit("read_back")
+    note_saved(context, context.hints.read(), record)
+    return record
 
 
 def keep_borrowed(context: ProfileContext, memory: Memory, newer: Credential, subject: str | None) -> Credential:

@@ -26,7 +26,7 @@ from freshkey._interprocess.exit_hold import ExitHold
 from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure, describe_end, in_words
-from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned
+from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned, keep_refused
 from freshkey._renewal.reading import Reading, login_required, nothing_found, outdated, read, signed_out_since
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
@@ -39,6 +39,7 @@ from freshkey.model.credential import Credential
 from freshkey.model.interaction import Interaction, NonInteractive
 from freshkey.model.reason import Reason
 from freshkey.model.source import Source
+from freshkey.model.storage import Snapshot
 
 
 log = logging.getLogger(__name__)
@@ -282,7 +283,17 @@ class Rotation:
                 # A lease that a server refused may just have been extended.
                 if not self._was_refused(newer):
                     return newer
+                self._keep_refused(newer)
         return self._acquire(source)
+
+    def _keep_refused(self, newer: Credential) -> None:
+        """Save a renewed credential that cannot be used, but has the only refresh token that still works."""
+        if self.context.description.single_use:
+            self._hold.saving()
+        saved = keep_refused(self.context, newer, self._reading.next_generation)
+        self._hold.close()
+        if saved is not None:
+            self._reading = evolve(self._reading, stored=newer, snapshot=Snapshot(record=saved))
 
     def _renew_stored(self, current: Credential) -> Credential:
         single_use = self.context.description.single_use

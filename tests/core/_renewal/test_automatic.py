@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
+from attrs import evolve
 
-from freshkey.errors import LoginRequired, ProviderRefused, StoreUnavailable, TransientError
+from freshkey import _failpoints
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, StoreUnavailable, TransientError
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.reason import Reason
+from freshkey.secret import Secret
 from leasing import LeaseProvider, user_of
+from promises import proves
 from raises_code import raises_code
-from rotating import MACHINE, SIGN_IN, World, hints, in_threads, snapshot
+from rotating import MACHINE, SIGN_IN, Asking, RotatingProvider, World, hints, in_threads, snapshot, token_of
+from waiting import until
 
 
 @pytest.fixture
@@ -104,6 +110,88 @@ def test_refused_lease_that_the_provider_extends_all_the_same_is_fetched_anew(
     world.clock.advance(60)
     assert user_of(keeper.get("me", refused=first)) == "user-2"
     assert (leases.reasons, leases.acquired) == ([Reason.REFUSED], [MACHINE, MACHINE])
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def stubborn(world: World) -> RotatingProvider:
+    """Let a machine get single-use refresh tokens, with which it can only renew the same access token."""
+    world.provider.machine = world.provider.machine_renews = True
+    world.provider.answers = lambda token: evolve(token, access_token=Secret("at-1"))
+    return world.provider
+
+
+@proves("ROT-4")
+def test_refresh_token_that_came_with_the_refused_access_token_is_saved_before_another_is_acquired(
+    world: World, stubborn: RotatingProvider
+) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(60)
+    world.journal.clear()
+    stubborn.acquire_error = TransientError("no route")
+    with raises_code(TransientError, "temporarily-unavailable"):
+        keeper.get("me", refused=first)
+    attempts = [step for step in world.journal if step != "acquire machine"]
+    assert attempts == ["lock", "load", "intend", "refresh", "save", "release"]
+    assert world.journal.index("save") < world.journal.index("acquire machine")
+    assert (snapshot(world).generation, snapshot(world).intent) == (2, None)
+
+    stubborn.acquire_error = None
+    stubborn.answers = lambda token: token
+    world.clock.advance(120)
+    for asking in (keeper, world.keeper()):
+        assert token_of(asking.get("me", refused=first)) == "at-3"
+    assert stubborn.sent == ["rt-1", "rt-2"], "each once"
+    assert not stubborn.revoked
+
+
+@proves("ROT-4")
+@pytest.mark.parametrize("point", ["committed", "read_back"])
+def test_process_killed_before_it_acquires_another_leaves_the_refresh_token_that_works(
+    world: World, stubborn: RotatingProvider, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(60)
+    monkeypatch.setattr(_failpoints, "at", lambda reached: _die() if reached == point else None)
+    with pytest.raises(FreshkeyError):
+        keeper.get("me", refused=first)
+    monkeypatch.undo()
+    assert stubborn.acquired == [MACHINE]
+    stubborn.answers = lambda token: token
+    world.clock.advance(120)
+    assert token_of(world.keeper().get("me", refused=first)) == "at-3"
+    assert stubborn.sent == ["rt-1", "rt-2"]
+    assert not stubborn.revoked
+
+
+def _die() -> NoReturn:
+    raise Killed
+
+
+def test_store_that_takes_no_refused_access_token_does_not_keep_the_machine_from_another(
+    world: World, stubborn: RotatingProvider
+) -> None:
+    keeper = world.keeper()
+    first = keeper.get("me")
+    world.clock.advance(60)
+    stubborn.script.append(lambda: world.store.failing.add("save"))
+    asking = Asking(keeper, refused=first)
+    until(lambda: _passes(world) and stubborn.acquired == [MACHINE, MACHINE])
+    world.store.failing.clear()
+    until(lambda: _passes(world) and not asking.waits)
+    assert asking.answer() == "at-3"
+    world.settle(keeper)
+    assert snapshot(world).generation == 2
+
+
+def _passes(world: World) -> bool:
+    world.clock.advance(1.0)
+    return True
 
 
 def test_machine_that_gets_the_refused_lease_again_is_an_error(world: World, leases: LeaseProvider) -> None:
