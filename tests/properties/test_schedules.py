@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from freshkey import expiry
+from freshkey._renewal.deadlines import seconds_until_due
 from freshkey._renewal.retry import Policy, attempt_floor, call_with_retry, pause_after_failure
-from freshkey.clock import Moment
+from freshkey.clock import Moment, utc_time
 from freshkey.errors import (
     ConfigurationError,
     FreshkeyError,
@@ -24,6 +25,8 @@ from freshkey.errors import (
     TransientError,
 )
 from freshkey.expiry import Freshness
+from freshkey.model.credential import ApiKey
+from freshkey.secret import Secret
 from promises import proves
 
 
@@ -82,6 +85,30 @@ def test_nothing_is_fresh_after_it_expired_whatever_the_clocks_say(  # noqa: PLR
         assert 0 < wait <= lifetime + (60.0 if rebooted else 1e5)
     else:
         assert wait <= 0 or found is Freshness.EXPIRED
+
+
+@proves("TIM-4")
+@FIXED
+@given(lifetimes, st.floats(0.1, 20.0), st.floats(0.0, 4.9), leads, shares)
+@example(3600.0, 24.0, 0.0, None, 0.0)
+@example(3600.0, 1.0, 0.5, None, 1.0)
+@example(60.0, 0.1, 4.9, 1e9, 1.0)
+def test_each_renewal_before_the_latest_end_moves_the_end(
+    lifetime: float, lifetimes_left: float, short: float, lead: float | None, share: float
+) -> None:
+    """A server that knows the latest end, too, states whole seconds, and counts from when it answers."""
+    left = lifetime * lifetimes_left
+    now, ends, renewals, held = OBTAINED, 0.0, 0, None
+    while held is None or not held.ends_for_good:
+        latest = utc_time(OBTAINED.wall + left)
+        stated = min(lifetime, max(0.0, latest.timestamp() - now.wall - short))
+        held = ApiKey(key=Secret("key"), obtained=now, lifetime=stated, ends_at_latest=latest)
+        assert now.elapsed + stated > ends
+        ends = now.elapsed + stated
+        wait = max(0.0, seconds_until_due(held, lead, share * 30.0, now))
+        now, renewals = Moment(now.wall + wait, now.elapsed + wait, now.boot_id), renewals + 1
+    assert renewals <= lifetimes_left / 0.4 + 2
+    assert OBTAINED.elapsed + left - ends <= 30.0 + 1e-3
 
 
 # --- retries -------------------------------------------------------------------------------------------------------

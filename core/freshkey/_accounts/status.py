@@ -125,6 +125,7 @@ def status(managed: ManagedCredential) -> Status:
         last_error_code=last_error_code,
         renews=why is None and credential is not None and context.renews(credential) and not _is_stuck(context, found),
         sign_in_ending=credential is not None
+        and not context.is_automatic(credential)
         and ends_soon(credential, context.clock.now(), failing=hints.kind is not None),
         next_step=step if works else step or advice,
         hidden=_hidden(context, found),

@@ -163,12 +163,22 @@ class ProfileContext(Runtime):
         leads = (self.profile.lead, credential.lead, self.description.lead)
         return next((lead for lead in leads if lead is not None), None)
 
-    def renews(self, credential: Credential) -> bool:
-        """Return whether freshkey can get a newer one without the user."""
+    def renews(self, credential: Credential, *, asked: bool = False) -> bool:
+        """Return whether freshkey can get a newer one without the user.
+
+        Args:
+            credential: The credential.
+            asked: Also one that does not last longer: the user asks for it, or a server refused this one.
+        """
         source = self.description.source(credential.source)
         if source is not None and not source.needs_sign_in:
             return True
-        return credential.renewable and not self.is_over(credential)
+        return credential.renewable and not (self.is_over(credential) if asked else credential.ends_for_good)
+
+    def is_automatic(self, credential: Credential) -> bool:
+        """Return whether freshkey gets another one without the user, so that the end of this one is no one's loss."""
+        source = self.description.source(credential.source)
+        return source is not None and source.automatic
 
     def is_over(self, credential: Credential) -> bool:
         """Return whether it has lived as long as it can live whatever renewals say (`Credential.ends_at_latest`)."""

@@ -70,6 +70,9 @@ class ManagedCredential(ServedCredential):
                                                                                         renewal is told, too
     of an automatic source,    it, until it expires; then  the timer or `get`, with     it is still returned until it
     cannot be renewed          another one from there      the ``acquire`` hook         expires; next after a pause
+    of a sign-in, ends at      it, until it expires; then  no one, unless a server      the next one is tried as usual
+    ``ends_at_latest``         `LoginRequired`             refuses it, or the user
+                                                           asks; `SignInEnding` before
     refresh token refused for  it, until it expires; then  no one: the token is never   `SignInNeeded` once; each `get`
     good                       `LoginRequired`             sent again (ROT-5)           after expiry reads the store, so
                                                                                         a new sign-in is found at once
@@ -174,6 +177,8 @@ class ManagedCredential(ServedCredential):
         lifetime = held.credential.lifetime
         if not min_ttl or lifetime is None:
             return min_ttl
+        if held.credential.renewable and not self.context.renews(held.credential):
+            return 0.0  # it ends at its latest end, and none lasts longer
         # Otherwise a `min_ttl` near the lifetime would renew on every call, and one that no credential can satisfy more
         # often than the timer does. See docs/decisions.md, "How much lifetime `min_ttl` can ask for".
         young = attempt_floor(lifetime)

@@ -137,7 +137,7 @@ class Rotation:
         if there is None or not self._reading.owned:
             return None
         known = self.held is not None and generation <= self.generation
-        if self.context.renews(there) if self.by_user else known:
+        if self.context.renews(there, asked=True) if self.by_user else known:
             return None
         if self.refused is not None and there.authorizes_like(self.refused):
             return None
@@ -261,10 +261,10 @@ class Rotation:
         return self._acquire(source)
 
     def _can_refresh(self, current: Credential, source: Source) -> bool:
-        if not current.renewable:
-            return False
+        if source.needs_sign_in:
+            return self.context.renews(current, asked=self.by_user or self._was_refused(current))
         # Where another one can be had without the user, one that cannot be made to last longer is not extended.
-        return not (self.context.is_over(current) if source.needs_sign_in else current.ends_for_good)
+        return current.renewable and not current.ends_for_good
 
     def _renew_or_acquire(self, source: Source, current: Credential | None) -> Credential:
         """Renew what an automatic source has got, or else get another one there; both without the user.

@@ -147,7 +147,9 @@ class ServedCredential:
         """Tell subscribers once that the sign-in ends soon."""
         with self._mutex:
             held, failing = self.held, self._failure is not None
-        ends_at = self._end_warning.due(held.credential, self.context.clock.now(), failing=failing) if held else None
+        if held is None or self.context.is_automatic(held.credential):
+            return
+        ends_at = self._end_warning.due(held.credential, self.context.clock.now(), failing=failing)
         if ends_at is not None:
             self._emit(SignInEnding(profile=self.context.profile.name, ends_at=ends_at))
 

@@ -20,6 +20,12 @@ C = TypeVar("C", bound="Credential")
 
 UNAUTHORIZED: Final = 401
 
+GAP_SHARE: Final = 0.1
+MIN_GAP: Final = 5.0
+MAX_GAP: Final = 30.0
+"""A lifetime that ends before the latest end by no more than that fraction of it, from 5 s to 30 s, ends there: servers
+state whole seconds, and it counts from before the request, so it is always a little short."""
+
 
 def _aware(ends_at: datetime | None) -> datetime | None:
     if ends_at is not None and ends_at.tzinfo is None:
@@ -41,7 +47,8 @@ class Credential:
             `freshkey.oauth.TokenAnswer.requested`): a lifetime that counts from then is never too long.
         ends_at_latest: The longest that it can live whatever renewals say, aware UTC: when the longest term of its
             lease, or its parent token, ends. It limits `lifetime`, and with that everything that depends on it. A
-            renewal keeps it unless the provider returns another. None if there is no such limit.
+            renewal keeps it unless the provider returns another. One that ends there is not renewed any more, unless a
+            server refuses it or the user asks. None if there is no such limit.
         lifetime: Lifetime in seconds as given by the provider, but not beyond `ends_at_latest`; None if it is not known
             to expire.
         lead: Seconds before expiry at which it is renewed; None means `freshkey.expiry.default_lead`.
@@ -95,9 +102,15 @@ class Credential:
         return None if self.lifetime is None else utc_time(self.obtained.wall + self.lifetime)
 
     @property
+    def sign_in_lasts(self) -> float | None:
+        """Seconds after `obtained` until the sign-in itself ends, by `renewable_for` or `ends_at_latest`, or None."""
+        ends = [end for end in (self.renewable_for, self._most()) if end is not None]
+        return min(ends, default=None)
+
+    @property
     def sign_in_ends_at(self) -> datetime | None:
         """When the sign-in itself ends by the wall clock, aware UTC; None if that is not known."""
-        after = self.renewable_for
+        after = self.sign_in_lasts
         return None if after is None else utc_time(self.obtained.wall + after)
 
     @property
@@ -111,8 +124,11 @@ class Credential:
 
     @property
     def ends_for_good(self) -> bool:
-        """Whether it expires at `ends_at_latest`, so that extending it gains nothing."""
-        return self.ends_at_latest is not None and self.lifetime == self._most()
+        """Whether it expires at `ends_at_latest`, or so shortly before that extending it gains nothing."""
+        most = self._most()
+        if most is None or self.lifetime is None:
+            return False
+        return most - self.lifetime <= min(MAX_GAP, max(MIN_GAP, GAP_SHARE * self.lifetime))
 
     @property
     def used_for(self) -> str:

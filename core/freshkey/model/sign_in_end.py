@@ -32,45 +32,41 @@ def carried_over(before: Credential, newer: C) -> C:
     """
     if newer.ends_at_latest is None and before.ends_at_latest is not None:
         newer = evolve(newer, ends_at_latest=before.ends_at_latest)
-    left = expiry.seconds_left(before.obtained, before.renewable_for, newer.obtained)
-    if before.renewable_for is None:
-        return newer
-    if newer.renewable_for is None:
-        if newer.renewal_secret is None or newer.renewal_secret != before.renewal_secret:
-            return newer
+    same = newer.renewal_secret is not None and newer.renewal_secret == before.renewal_secret
+    if newer.renewable_for is None and before.renewable_for is not None and same:
+        left = expiry.seconds_left(before.obtained, before.renewable_for, newer.obtained)
         newer = evolve(newer, renewable_for=max(0.0, left))
-    term = before.sign_in_term or before.renewable_for
-    return evolve(newer, sign_in_term=None if _moved(newer, left, term) else term)
-
-
-def _moved(newer: Credential, left: float, term: float) -> bool:
-    stated = newer.renewable_for or 0.0
-    return stated - left > min(TOLERANCE, TOLERANCE_SHARE * term)
+    if before.sign_in_lasts is None or newer.sign_in_lasts is None:
+        return newer
+    term = before.sign_in_term or before.sign_in_lasts
+    return evolve(newer, sign_in_term=None if ends_later(before, newer) else term)
 
 
 def ends_later(before: Credential, newer: Credential) -> bool:
     """Return whether the sign-in of `newer` ends later than that of `before` did."""
-    if newer.renewable_for is None or before.renewable_for is None:
+    if newer.sign_in_lasts is None or before.sign_in_lasts is None:
         return False
-    left = expiry.seconds_left(before.obtained, before.renewable_for, newer.obtained)
-    return _moved(newer, left, before.sign_in_term or before.renewable_for)
+    left = expiry.seconds_left(before.obtained, before.sign_in_lasts, newer.obtained)
+    term = before.sign_in_term or before.sign_in_lasts
+    return newer.sign_in_lasts - left > min(TOLERANCE, TOLERANCE_SHARE * term)
 
 
 def ends_soon(credential: Credential, now: Moment, *, failing: bool) -> bool:
     """Return whether to warn that the sign-in of `credential` ends.
 
-    A server may move the end with each renewal. So there is a warning only if a renewal did not move it, or if
-    renewals fail.
+    A server may move the end with each renewal. So there is a warning only if a renewal did not move it, if renewals
+    fail, or if there will be none (`Credential.ends_for_good`).
 
     Args:
         credential: The credential.
         now: The time.
         failing: Whether the last attempt to renew it failed.
     """
-    if credential.renewable_for is None or (credential.sign_in_term is None and not failing):
+    lasts = credential.sign_in_lasts
+    if lasts is None or not (credential.sign_in_term is not None or credential.ends_for_good or failing):
         return False
-    term = credential.sign_in_term or credential.renewable_for
-    left = expiry.seconds_left(credential.obtained, credential.renewable_for, now)
+    term = credential.sign_in_term or lasts
+    left = expiry.seconds_left(credential.obtained, lasts, now)
     return 0 < left <= min(WARNING, WARNING_SHARE * term)
 
 

@@ -35,7 +35,7 @@ def seconds_left(credential: Credential) -> float | None:
 
 def sign_in_seconds_left(credential: Credential) -> float | None:
     """Return the seconds until the sign-in itself ends; None if that is not known."""
-    left = expiry.seconds_left(credential.obtained, credential.renewable_for, credential.clock.now())
+    left = expiry.seconds_left(credential.obtained, credential.sign_in_lasts, credential.clock.now())
     return None if math.isinf(left) else round(left, 1)
 
 

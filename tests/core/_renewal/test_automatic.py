@@ -10,6 +10,8 @@ from attrs import evolve
 
 from freshkey import _failpoints
 from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused, StoreUnavailable, TransientError
+from freshkey.events import SignInEnding
+from freshkey.keeper import Keeper
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.reason import Reason
@@ -17,7 +19,7 @@ from freshkey.secret import Secret
 from leasing import LeaseProvider, user_of
 from promises import proves
 from raises_code import raises_code
-from rotating import MACHINE, SIGN_IN, Asking, RotatingProvider, World, hints, in_threads, snapshot, token_of
+from rotating import MACHINE, SIGN_IN, Asking, RotatingProvider, World, collect, hints, in_threads, snapshot, token_of
 from waiting import until
 
 
@@ -259,6 +261,56 @@ def test_sign_in_that_cannot_last_longer_ends_without_a_request(world: World, le
     assert leases.reasons == []
     status = keeper.status("me")
     assert (status.sign_in_code, status.renews) == ("sign-in-ended", False)
+
+
+@pytest.fixture
+def capped(world: World, leases: LeaseProvider) -> Keeper:
+    """Return a keeper that has signed in for half an hour at most, although what it got would last for an hour."""
+    leases.key_is_there = False
+    leases.ends_at_latest = world.clock.now().utc + timedelta(seconds=1800)
+    return world.signed_in()
+
+
+def test_sign_in_that_cannot_last_longer_is_announced_and_not_extended_in_vain(
+    world: World, leases: LeaseProvider, capped: Keeper
+) -> None:
+    events = collect(capped)
+    assert capped.status("me").sign_in_ending is False
+    world.pass_time(1790, capped, step=10)
+    assert user_of(capped.get("me", min_ttl=60)) == "user-1", "none lasts longer"
+    status = capped.status("me")
+    assert (status.renews, status.sign_in_ending, status.sign_in_needed) == (False, True, None)
+    assert [event.ends_at for event in events if isinstance(event, SignInEnding)] == [leases.ends_at_latest]
+    assert leases.reasons == []
+
+
+def test_sign_in_that_cannot_last_longer_is_renewed_where_a_server_refuses_it(
+    world: World, leases: LeaseProvider, capped: Keeper
+) -> None:
+    world.clock.advance(60)
+    assert user_of(capped.get("me", refused=capped.get("me"))) == "user-2"
+    assert leases.reasons == [Reason.REFUSED]
+
+
+def test_user_may_renew_a_sign_in_that_cannot_last_longer(world: World, leases: LeaseProvider, capped: Keeper) -> None:
+    world.clock.advance(60)
+    capped.refresh("me")
+    assert leases.reasons == [Reason.ASKED]
+    world.clock.advance(1800)
+    with raises_code(LoginRequired, "sign-in-ended"):
+        capped.refresh("me")
+
+
+def test_end_of_what_an_automatic_source_got_is_no_reason_to_warn(world: World, leases: LeaseProvider) -> None:
+    leases.ends_at_latest = world.clock.now().utc + timedelta(seconds=1800)
+    keeper = world.keeper()
+    events = collect(keeper)
+    keeper.get("me")
+    world.clock.advance(1799)
+    keeper._scheduler.run_once()
+    assert keeper.status("me").sign_in_ending is False
+    world.settle(keeper)
+    assert not [event for event in events if isinstance(event, SignInEnding)]
 
 
 def test_sign_in_wins_until_the_sign_out(world: World, leases: LeaseProvider) -> None:

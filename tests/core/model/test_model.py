@@ -282,6 +282,25 @@ def test_latest_end_after_the_end_changes_nothing(clock: ManualClock) -> None:
     assert not fresh(clock).ends_for_good
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "gap", "ends"),
+    [(3600, 29, True), (3600, 31, False), (60, 5, True), (60, 7, False), (1, 4, True), (1, 6, False)],
+)
+def test_lifetime_that_ends_just_before_the_latest_end_ends_there(
+    clock: ManualClock, lifetime: float, gap: float, ends: bool
+) -> None:
+    latest = clock.now().utc + timedelta(seconds=lifetime + gap)
+    assert fresh(clock, lifetime=lifetime, ends_at_latest=latest).ends_for_good is ends
+
+
+def test_sign_in_ends_at_the_earlier_of_both_ends(clock: ManualClock) -> None:
+    latest = clock.now().utc + timedelta(hours=2)
+    assert fresh(clock).sign_in_ends_at is None
+    assert fresh(clock, ends_at_latest=latest).sign_in_ends_at == latest
+    assert fresh(clock, ends_at_latest=latest, renewable_for=600.0).sign_in_lasts == 600
+    assert fresh(clock, ends_at_latest=latest, renewable_for=9000.0).sign_in_lasts == 7200
+
+
 def test_latest_end_is_an_aware_time_in_utc(clock: ManualClock) -> None:
     with pytest.raises(ValueError, match="no time zone"):
         fresh(clock, ends_at_latest=datetime(2030, 1, 1))  # noqa: DTZ001  the point of the test

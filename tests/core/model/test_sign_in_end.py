@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 
@@ -70,6 +72,27 @@ def test_end_that_moves_is_recognized(clock: ManualClock) -> None:
 def test_nothing_is_known_of_other_sign_ins(clock: ManualClock) -> None:
     newer = token(clock)
     assert carried_over(token(clock), newer) is newer
+
+
+def test_latest_end_that_a_renewal_does_not_move_is_the_end_of_the_sign_in(clock: ManualClock) -> None:
+    latest = clock.now().utc + timedelta(days=30)
+    first = evolve(token(clock), ends_at_latest=latest)
+    assert not ends_soon(first, clock.now(), failing=False)
+    clock.advance(DAY)
+    newer = carried_over(first, token(clock, refresh_token="rt-2"))
+    assert (newer.sign_in_term, newer.sign_in_ends_at) == (30 * DAY, latest)
+    clock.advance(26 * DAY)
+    assert ends_soon(newer, clock.now(), failing=False)
+    moved = carried_over(newer, evolve(token(clock), ends_at_latest=latest + timedelta(days=10)))
+    assert moved.sign_in_term is None
+    assert not ends_soon(moved, clock.now(), failing=False)
+
+
+def test_first_credential_that_is_the_last_one_is_warned_of(clock: ManualClock) -> None:
+    credential = evolve(token(clock), ends_at_latest=clock.now().utc + timedelta(hours=1))
+    assert not ends_soon(credential, clock.now(), failing=False)
+    clock.advance(2880)
+    assert ends_soon(credential, clock.now(), failing=False)
 
 
 @pytest.mark.parametrize(("term", "warned_at"), [(30 * DAY, 3 * DAY), (10 * DAY, 2 * DAY), (3600.0, 720.0)])
