@@ -47,18 +47,19 @@ def sign_out(managed: ManagedCredential) -> SignedOut:
 def _remove(future: SharedFuture[SignedOut], managed: ManagedCredential) -> None:
     try:
         with about(managed.context.profile.name, managed.context.profile.account):
+            outlook = _outlook(managed.context)
             if stores_nothing(managed.context):
-                event = _not_signed_in(managed.context)
+                event = _with(outlook, _not_signed_in(managed.context))
                 managed.drop(event)
             else:
-                event = _erase(managed)
-        future.set_result(_with_outlook(managed.context, event))
+                event = _erase(managed, outlook)
+        future.set_result(event)
     finally:
         managed.announce()
 
 
-def _erase(managed: ManagedCredential) -> SignedOut:
-    """Revoke and delete what is stored, under the lock."""
+def _erase(managed: ManagedCredential, outlook: str) -> SignedOut:
+    """Revoke and delete what is stored, under the lock; `outlook` as in `_with`."""
     context = managed.context
     with context.store.lock(LOCK_TIMEOUT):
         snapshot = context.store.load()  # as it is: what was put back is revoked, too
@@ -78,19 +79,24 @@ def _erase(managed: ManagedCredential) -> SignedOut:
             context.notifier.notify()
         if context.index is not None and context.profile.account is not None:
             context.index.remove(context.profile.account)
-        managed.drop(event)
+        event = _with(outlook, event)
+        managed.drop(event)  # with all that callers are told, because subscribers get it as it is
     return event
 
 
-def _with_outlook(context: ProfileContext, event: SignedOut) -> SignedOut:
-    """Say so if the next use gets another credential without the user: what gets it is still there."""
+def _outlook(context: ProfileContext) -> str:
+    """Return that the next use gets another credential without the user, if what gets it is there; else nothing."""
     detect = functools.partial(context.hooks.detect, context.profile)
     with suppress(FreshkeyError):  # what cannot be looked at is told when it is used
         steps = precedence.walk(context.profile, context.description, detect, lambda: None)
         source = next((step.source for step in steps if step.wins), None)
         if source is not None and source.automatic:
-            return evolve(event, detail=f"{event.detail}; the next use gets a new credential from {source.title!r}")
-    return event
+            return f"the next use gets a new credential from {source.title!r}"
+    return ""
+
+
+def _with(outlook: str, event: SignedOut) -> SignedOut:
+    return evolve(event, detail=f"{event.detail}; {outlook}") if outlook else event
 
 
 def _not_signed_in(context: ProfileContext) -> SignedOut:

@@ -330,7 +330,10 @@ def test_sign_out_ends_the_lease_and_says_that_another_one_follows(world: World,
     keeper, other = world.keeper(), world.keeper()
     keeper.get("me")
     other.get("me")
+    events = collect(keeper)
     said = keeper.logout("me")
+    until(lambda: events)
+    assert events == [said]
     assert said.detail.endswith('; the next use gets a new credential from "This machine\'s key"')
     assert user_of(keeper.get("me")) == "user-2"
     leases.key_is_there = False
