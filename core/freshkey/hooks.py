@@ -109,9 +109,11 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
     Raises:
         TransientError: Try again later.
         OutcomeUnknown: The authorization code may be spent; start over.
-        LoginRequired: The session is not interactive, or the user declined or entered nothing; or what an automatic
-            source takes, such as an app's key, is not accepted.
-        ProviderRefused: The settings cannot work.
+        LoginRequired: The session is not interactive, or the user declined or entered nothing; or what the user
+            entered, or an automatic source presented, is not accepted, such as a wrong password or an app's key. Its
+            hint is the next step; without one, the core names it. The user may also be asked again before that.
+        ProviderRefused: The server refuses for another reason, such as an unknown client or a missing permission: the
+            settings or the account have to change first.
     """
 
 
@@ -141,8 +143,9 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
     Raises:
         TransientError: Definitely had no effect: not sent, or rejected for now.
         OutcomeUnknown: Sent, but no usable response.
-        LoginRequired: The server no longer accepts the refresh token (``invalid_grant``), or the lease has ended.
-        ProviderRefused: The server rejects the client or its configuration.
+        LoginRequired: The server no longer accepts the refresh token (``invalid_grant``), or what an automatic source
+            presented; or the lease has ended.
+        ProviderRefused: The server refuses for another reason, such as the client or its configuration.
     """
 
 

@@ -15,13 +15,13 @@ from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.known import load, next_generation
 from freshkey._renewal.managed import ManagedCredential
 from freshkey._renewal.persist import SAVE_TIMEOUT, keep_owned
-from freshkey._renewal.reading import decode, what_next
+from freshkey._renewal.reading import decode, what_next, with_next_step
 from freshkey._renewal.single_flight import LOCK_TIMEOUT, SharedFuture, run_in_thread
 from freshkey._sources import precedence
 from freshkey._stores.keychain import prompts
 from freshkey._stores.keychain.prompts import user_present
 from freshkey._trust.source_consent import recalling
-from freshkey.errors import FreshkeyError, StoreUnavailable, about
+from freshkey.errors import FreshkeyError, LoginRequired, StoreUnavailable, about
 from freshkey.model.credential import Credential
 from freshkey.model.identity import Identity
 from freshkey.model.interaction import Interaction, NonInteractive
@@ -88,7 +88,11 @@ def _acquire_and_keep(
     managed: ManagedCredential, source: Source, interaction: Interaction, replacement: Replacement | None
 ) -> Credential:
     context = managed.context
-    credential = context.hooks.acquire(context.profile, source, interaction)
+    try:
+        credential = context.hooks.acquire(context.profile, source, interaction)
+    except LoginRequired as error:
+        with_next_step(error, context, source)
+        raise
     served = keep(managed, credential, replacement)
     if replacement is not None:
         replacement.wait()

@@ -22,6 +22,7 @@ def raise_for_status(
     response: Response,
     *,
     login_required: Collection[int] = (401,),
+    hint: str | None = None,
     pages: bool = False,
     clock: Clock = SYSTEM,
 ) -> None:
@@ -31,8 +32,8 @@ def raise_for_status(
     | --- | --- |
     | 408, 425, 429, 5xx | `TransientError`, with `retry_after` if the response says so |
     | 407, 511, or a web page | `IntermediaryAnswer`: a proxy, a block page, the login page of a network |
-    | a status in `login_required` | `LoginRequired` |
-    | any other 4xx | `ProviderRefused` |
+    | a status in `login_required` | `LoginRequired`: what was presented is not accepted |
+    | any other 4xx | `ProviderRefused`: refused for another reason |
 
     The messages have the host and the status; nothing of the body. For the token endpoint of an OAuth server, whose
     errors say more, use `freshkey.oauth.read_token`.
@@ -40,8 +41,10 @@ def raise_for_status(
     Args:
         request: The request that was sent; only its host is used.
         response: Its response.
-        login_required: What means that the user must sign in again. Add 403 where the API says so to a credential that
-            is over, and pass ``()`` where no user can help, such as for an app's own key.
+        login_required: What means that what was presented is not accepted, whoever presented it: a password that the
+            user entered, a machine's own key, a token. Add 403 where the API says so to a credential that is over.
+        hint: What the user can do about that: imperative, without a final period. None leaves it to the core, which
+            names the command to sign in with, or where the key came from.
         pages: Whether this API itself responds with HTML or XML.
         clock: Used to read ``Retry-After`` dates.
     """
@@ -57,7 +60,7 @@ def raise_for_status(
             hint="Check whether the network asks you to log in, the proxy (HTTPS_PROXY), and the URLs in the settings",
         )
     if status in login_required:
-        raise LoginRequired(f"{host} does not accept the credential (status {status})", hint="Sign in again")
+        raise LoginRequired(f"{host} does not accept the credential (status {status})", hint=hint)
     if status >= 400:  # noqa: PLR2004  RFC 9110, section 15.5
         raise ProviderRefused(
             f"{host} rejected the request (status {status})",

@@ -15,7 +15,7 @@ from freshkey._renewal.known import is_put_back, load, next_generation
 from freshkey._renewal.seen import Mark
 from freshkey._sources import precedence
 from freshkey._sources.choosers import settled_on
-from freshkey._sources.next_step import next_step
+from freshkey._sources.next_step import after_refusal, next_step
 from freshkey._stores.keychain import prompts
 from freshkey.errors import FreshkeyError, LoginRequired, StoreError, StoreUnavailable
 from freshkey.model.credential import Credential
@@ -253,6 +253,18 @@ def what_next(context: ProfileContext, no_store: StoreUnavailable | None = None)
     """Return what the user can do to get a credential, as a hint."""
     setup = functools.partial(context.hooks.setup, context.profile)
     return next_step(context.profile, context.description, setup, no_store=no_store)
+
+
+def with_next_step(
+    error: LoginRequired, context: ProfileContext, source: Source | None, detected: Detected | None = None
+) -> LoginRequired:
+    """Add the next step to a provider's error that has none; `detected` is what was found in `source`, if known."""
+    if error.hint is None and source is not None:
+        if detected is None:
+            with suppress(FreshkeyError):  # the error at hand matters more
+                detected = context.hooks.detect(context.profile, source)
+        error.hint = after_refusal(context.profile, context.description, source, detected)
+    return error
 
 
 def _credential_in(context: ProfileContext, snapshot: Snapshot) -> Credential | None:

@@ -27,7 +27,15 @@ from freshkey._renewal.attempts import Attempts
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.failure import Failure, describe_end, in_words
 from freshkey._renewal.persist import Memory, keep_borrowed, keep_owned, keep_refused
-from freshkey._renewal.reading import Reading, login_required, nothing_found, outdated, read, signed_out_since
+from freshkey._renewal.reading import (
+    Reading,
+    login_required,
+    nothing_found,
+    outdated,
+    read,
+    signed_out_since,
+    with_next_step,
+)
 from freshkey._renewal.single_flight import one_process, process_is_exiting
 from freshkey._renewal.single_use import SingleUseRefresh
 from freshkey._renewal.subject import subject_of
@@ -220,6 +228,7 @@ class Rotation:
             return self._renew_winner()
         except LoginRequired as error:
             winner = self._reading.winner
+            with_next_step(error, self.context, winner, self._reading.detected)
             if error.retry_after is None and not (winner is not None and winner.automatic):
                 self._attempts.note_refusal(error, self._reading)
             source = precedence.first_owned(self.context.profile, self.context.description)

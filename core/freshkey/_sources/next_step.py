@@ -8,7 +8,7 @@ from freshkey._sources.precedence import candidates, first_owned
 from freshkey.errors import StoreError, sign_in_command
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
-from freshkey.model.source import Source
+from freshkey.model.source import Detected, Source
 
 
 Setup = Callable[[Source], str | None]
@@ -38,6 +38,20 @@ def next_step(profile: Profile, description: Description, setup: Setup, *, no_st
     if store and others:
         first = f"{provide}. To sign in instead, {_lowered(first)}"
     return ". Or ".join([first, *map(_lowered, alternatives)])
+
+
+def after_refusal(profile: Profile, description: Description, source: Source, detected: Detected | None) -> str | None:
+    """Return a hint for a source from which something was not accepted, where the provider does not say more.
+
+    Args:
+        profile: The profile.
+        description: The provider's description for this profile.
+        source: The source.
+        detected: What was found there, or None.
+    """
+    if source.needs_sign_in:
+        return _sign_in(profile, source, None, first_owned(profile, description) or source)
+    return f"Replace the {detected.kind} from {detected.origin}" if detected is not None else None
 
 
 def _ways_to_sign_in(

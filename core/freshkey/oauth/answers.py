@@ -100,7 +100,7 @@ class TokenAnswer:
 
 
 @frameless
-def read_token(response: Response, now: float) -> TokenAnswer:
+def read_token(response: Response, now: float, *, as_itself: bool = False) -> TokenAnswer:
     """Read the response to a code, refresh or device token request.
 
     What can be read in a safe way is read, with a warning in the log: a lifetime that is fractional or a string, or an
@@ -110,17 +110,18 @@ def read_token(response: Response, now: float) -> TokenAnswer:
     Args:
         response: The response.
         now: Seconds since 1970-01-01T00:00:00Z; a ``Retry-After`` date is relative to it.
+        as_itself: Whether the client asked for a token of its own.
 
     Raises:
         TransientError: The server is temporarily unavailable, rate-limits the client, or was not reached.
-        LoginRequired: The server rejected the code or refresh token.
+        LoginRequired: The server rejected the code or refresh token, or with `as_itself` the client's secret or key.
         ProviderRefused: The server rejected the client or its request.
         IntermediaryAnswer: The response is probably not the server's.
         ProtocolError: The response is malformed; the grant may be spent.
     """
     facts = _granted(response)
     if facts is None:
-        raise refusal_error(response, now)
+        raise refusal_error(response, now, as_itself=as_itself)
     generated = generated_at(response.headers, now)
     return TokenAnswer(
         access_token=_access_token(facts.get("access_token")),

@@ -101,9 +101,12 @@ class OAuthClient:
 
         There is no refresh token: ask again when the token ends. One that a server sends all the same is left out
         (section 4.4.3).
+
+        Raises:
+            LoginRequired: The client's secret or key is not accepted.
         """
         request = partial(protocol.client_credentials_request, scopes=scopes)
-        return evolve(self._token(self.completed(request, extra, headers)), refresh_token=None)
+        return evolve(self._token(self.completed(request, extra, headers), as_itself=True), refresh_token=None)
 
     def identity(self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None) -> Identity:
         """Return whom the ID token describes that came with a sign-in's tokens; sends nothing.
@@ -190,11 +193,11 @@ class OAuthClient:
             fields, headers, client_id=self.client_id, server=self.server, clock=self.clock
         )
 
-    def _token(self, request: Request) -> TokenAnswer:
+    def _token(self, request: Request, *, as_itself: bool = False) -> TokenAnswer:
         requested = self.clock.now()
         response = self.send(request)
         now = self.clock.now().wall
         warn_of_skew(response.headers, now, urlsplit(request.url).hostname or "")
         # Lifetimes count from when the response was generated, and nothing says how long it was on the way: counted
         # from the request, they are never too long.
-        return evolve(answers.read_token(response, now), requested=requested)
+        return evolve(answers.read_token(response, now, as_itself=as_itself), requested=requested)

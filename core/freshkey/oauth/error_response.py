@@ -230,7 +230,7 @@ def _is_one_of(code: str | None, codes: frozenset[str]) -> bool:
     return code is not None and not codes.isdisjoint({code, normalize(code)})
 
 
-def refusal_error(response: Response, now: float) -> FreshkeyError:
+def refusal_error(response: Response, now: float, *, as_itself: bool = False) -> FreshkeyError:
     """Return the error to raise for a response without the expected content; its class says what the caller does next.
 
     Only the server's own word, an error in any shape, ends a sign-in or is final. With any 4xx except 400, 401, 402 and
@@ -255,6 +255,8 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
     Args:
         response: A response without the expected content.
         now: Seconds since 1970-01-01T00:00:00Z.
+        as_itself: The client asked for a token of its own, so its secret or key is all that was presented: if that is
+            not accepted (``invalid_client``), the error is `LoginRequired`.
     """
     refusal = read_refusal(response)
     status = refusal.status
@@ -276,6 +278,9 @@ def refusal_error(response: Response, now: float) -> FreshkeyError:
             hint="Sign in again",
             code="sign-in-ended",
         )
+    if as_itself and refusal.code == "invalid_client":
+        message = f"the authorization server does not accept the client's own secret or key: {refusal}"
+        return LoginRequired(message, code="client-not-accepted")
     hint = "Check the client ID, the scopes and the endpoints in the provider's settings"
     return ProviderRefused(
         f"the authorization server refused the request: {refusal}", hint=hint, code="request-refused"

@@ -49,8 +49,12 @@ def test_others(status: int, body: bytes, kind: type[FreshkeyError], code: str) 
 
 
 def test_the_author_says_what_the_user_can_resolve() -> None:
-    with pytest.raises(LoginRequired):
-        raise_for_status(REQUEST, response(403), login_required=(401, 403))
+    with pytest.raises(LoginRequired) as caught:
+        raise_for_status(REQUEST, response(403), login_required=(401, 403), hint="Set EXAMPLE_KEY")
+    assert caught.value.hint == "Set EXAMPLE_KEY"
+    with pytest.raises(LoginRequired) as caught:
+        raise_for_status(REQUEST, response(401))
+    assert caught.value.hint is None, "the core names the next step"
     with pytest.raises(ProviderRefused):
         raise_for_status(REQUEST, response(401), login_required=())
 

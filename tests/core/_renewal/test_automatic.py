@@ -95,6 +95,28 @@ def test_refusal_of_the_machine_itself_pauses_like_a_failed_request(world: World
     assert user_of(keeper.get("me")) == "user-1"
 
 
+def test_machine_is_told_what_to_replace_if_the_provider_does_not_say(world: World, leases: LeaseProvider) -> None:
+    leases.acquire_error = LoginRequired("the key was revoked")
+    keeper = world.keeper()
+    with raises_code(LoginRequired, "sign-in-required") as caught:
+        keeper.get("me")
+    assert caught.value.hint == "Replace the key from this machine"
+    with raises_code(LoginRequired, "sign-in-required") as caught:
+        keeper.login("me", source=MACHINE, interaction=world.user)
+    assert caught.value.hint == "Replace the key from this machine"
+    leases.key_is_there, leases.acquire_error = False, LoginRequired("the key was revoked")
+    with raises_code(LoginRequired, "sign-in-required") as caught:
+        keeper.login("me", source=MACHINE, interaction=world.user)
+    assert caught.value.hint is None
+
+
+def test_user_is_told_how_to_try_again_if_the_provider_does_not_say(world: World, leases: LeaseProvider) -> None:
+    leases.acquire_error = LoginRequired("wrong password")
+    with raises_code(LoginRequired, "sign-in-required") as caught:
+        world.keeper().login("me", source=SIGN_IN, interaction=world.user)
+    assert caught.value.hint == "Run: freshkey login me"
+
+
 def test_refused_lease_is_replaced_and_never_handed_back(world: World, leases: LeaseProvider) -> None:
     keeper = world.keeper()
     first = keeper.get("me")

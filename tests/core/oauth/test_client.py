@@ -7,7 +7,14 @@ from urllib.parse import parse_qs
 import pytest
 
 from freshkey._http.messages import json_body
-from freshkey.errors import ConfigurationError, LoginRequired, OutcomeUnknown, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    OutcomeUnknown,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.model.exchange import Request, Response
 from freshkey.oauth import ClientSecretPost, Grant, OAuthClient, Pkce, Server
 from freshkey.secret import Secret
@@ -72,6 +79,28 @@ def test_client_credentials(server: Server, answer: Answer, wire: Callable[..., 
         "scope": ["a b"],
         "audience": ["api"],
     }
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("invalid_client", (LoginRequired, "client-not-accepted")),
+        ("unauthorized_client", (ProviderRefused, "request-refused")),
+        ("invalid_scope", (ProviderRefused, "request-refused")),
+    ],
+)
+def test_client_whose_own_secret_is_not_accepted(
+    server: Server, answer: Answer, wire: Callable[..., Any], error: str, expected: tuple[type[FreshkeyError], str]
+) -> None:
+    client = OAuthClient(server=server, client_id="me", send=wire(answer({"error": error}, 401)))
+    with raises_code(*expected):
+        client.client_credentials()
+
+
+def test_client_that_is_refused_while_a_user_signs_in(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:
+    client = OAuthClient(server=server, client_id="me", send=wire(answer({"error": "invalid_client"}, 401)))
+    with raises_code(ProviderRefused, "request-refused"):
+        client.refresh(Secret("rt-1"))
 
 
 def test_revoke(server: Server, answer: Answer, wire: Callable[..., Any]) -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from counterparts.oidc import OidcServer
 from counterparts.oidc import sign_in as visit
-from freshkey.errors import ProviderRefused
+from freshkey.errors import LoginRequired
 from freshkey.oauth import (
     ClientAuthentication,
     ClientSecretBasic,
@@ -82,7 +82,7 @@ def test_a_client_gets_tokens_for_itself(server: Server, method: str) -> None:
 def test_a_client_that_is_another(server: Server, wrong: ClientAuthentication) -> None:
     method = "client_secret_basic" if isinstance(wrong, ClientSecretBasic) else "private_key_jwt"
 
-    with raises_code(ProviderRefused, "request-refused"):
+    with raises_code(LoginRequired, "client-not-accepted"):
         OAuthClient.of(PROFILE, server, f"machine:{method}", authentication=wrong).client_credentials()
 
 
