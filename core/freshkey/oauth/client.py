@@ -118,26 +118,29 @@ class OAuthClient:
         return identity_of(claims, organization=organization)
 
     @frameless
-    def userinfo(
-        self, access_token: Secret, *, known: Identity | None = None, organization: str | None = None
-    ) -> Identity:
+    def userinfo(self, access_token: Secret, *, known: Identity, organization: str | None = None) -> Identity:
         """Ask the server whose access token it is (OpenID Connect Core 1.0, section 5.3).
 
         Args:
             access_token: The access token.
-            known: Whose it must be, from the ID token or an earlier response: responses can be mixed up or substituted
-                (section 5.3.2).
+            known: Whose it must be: its `account` is the ``sub`` of the ID token (`identity`), or that of an earlier
+                response (`Credential.identity`). Responses can be mixed up or substituted (section 5.3.2), so a server
+                that issues no ID tokens is asked with `userinfo_request` and `read_userinfo` the first time.
             organization: As for `identity_of`.
 
         Raises:
             FreshkeyError: As `read_userinfo` does.
             ConfigurationError: The server has no userinfo endpoint.
             ProtocolError: It is someone else's.
+            ValueError: `known` has no account. Nothing is sent.
         """
+        if known.account is None:
+            message = "known has no account, so anyone's response would do: pass the identity from the ID token"
+            raise ValueError(message)
         request = userinfo_request(self.server, access_token=access_token, headers=self.headers)
         claims = read_userinfo(request, self.send(request), clock=self.clock)
         identity = identity_of(claims, organization=organization)
-        if known is not None and identity.differs_from(known):
+        if identity.differs_from(known):
             raise ProtocolError("the userinfo response describes another user", code="invalid-userinfo")
         return identity
 

@@ -95,8 +95,10 @@ def identity_of(claims: Mapping[str, Any], *, organization: str | None = None) -
 def subject_flaw(claims: Mapping[str, Any]) -> str | None:
     """Return the name of the claim ``sub`` if it cannot be used (section 2)."""
     subject = claims.get("sub")
-    usable = isinstance(subject, str) and 0 < len(subject) <= _MAX_SUBJECT and subject.isascii()
-    return None if usable else "sub"
+    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT:
+        return "sub"
+    # What cannot be seen is written as an escape where identities are compared, and may be cut off there.
+    return None if subject.isascii() and subject.isprintable() else "sub"
 
 
 def _claims(token: object) -> dict[str, Any]:

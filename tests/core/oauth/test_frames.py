@@ -12,6 +12,7 @@ from attrs import evolve
 from freshkey._http.messages import form, json_body
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown
 from freshkey.model.exchange import Request, Response
+from freshkey.model.identity import Identity
 from freshkey.oauth import (
     ClientSecretBasic,
     ClientSecretPost,
@@ -107,7 +108,7 @@ def test_a_secret_that_cannot_be_encoded_is_not_quoted(server: Server, request_o
         lambda client, more: evolve(client, authentication=ClientSecretPost(TOKEN)).client_credentials(),
         lambda client, more: evolve(client, authentication=ClientSecretBasic(TOKEN)).push({"scope": CANARY}),
         lambda client, more: evolve(client, extra={}, authentication=PrivateKeyJwt(TOKEN)).refresh(TOKEN),
-        lambda client, more: client.userinfo(TOKEN),
+        lambda client, more: client.userinfo(TOKEN, known=Identity(account="a")),
     ],
 )
 def test_a_failed_request_shows_none_of_its_fields(

@@ -25,15 +25,17 @@ from raises_code import raises_code
 
 
 Answer = Callable[..., Response]
+USER = Identity(account="user-1")
 JSON = {"content-type": "application/json; charset=utf-8"}
 
 
 @pytest.fixture
 def asked(server: Server, wire: Callable[..., Any]) -> Callable[..., Any]:
-    def ask(response: Response, **more: Any) -> Any:
+    def ask(response: Response, known: Identity = USER, **more: Any) -> Any:
         network = wire(response)
-        known = evolve(server, userinfo_endpoint="https://id.example.com/userinfo")
-        identity = OAuthClient(server=known, client_id="me", send=network).userinfo(Secret("canary"), **more)
+        there = evolve(server, userinfo_endpoint="https://id.example.com/userinfo")
+        client = OAuthClient(server=there, client_id="me", send=network)
+        identity = client.userinfo(Secret("canary"), known=known, **more)
         (request,) = network.sent
         assert (request.method, request.headers["Authorization"]) == ("GET", "Bearer canary")
         return identity
@@ -45,13 +47,32 @@ def test_whose_token_it_is(asked: Callable[..., Any], answer: Answer) -> None:
     response = answer({"sub": "user-1", "email": "ada@example.com", "tid": "t"}, 200, JSON)
 
     assert asked(response) == Identity(account="user-1", email="ada@example.com")
-    assert asked(response, known=Identity(account="user-1"), organization="tid").organization == "t"
-    assert asked(response, known=Identity())
+    assert asked(response, organization="tid").organization == "t"
 
 
-def test_someone_elses_token(asked: Callable[..., Any], answer: Answer) -> None:
+@pytest.mark.parametrize(
+    ("claims", "known"),
+    [
+        ({"sub": "user-2"}, USER),
+        ({"sub": "USER-1"}, USER),
+        ({"sub": "user-1", "tid": "t"}, evolve(USER, organization="another")),
+    ],
+)
+def test_someone_elses_token(
+    asked: Callable[..., Any], answer: Answer, claims: dict[str, str], known: Identity
+) -> None:
     with raises_code(ProtocolError, "invalid-userinfo"):
-        asked(answer({"sub": "user-2"}, 200, JSON), known=Identity(account="user-1"))
+        asked(answer(claims, 200, JSON), known=known, organization="tid")
+
+
+@pytest.mark.parametrize("known", [Identity(), Identity(email="ada@example.com", organization="t")])
+def test_nothing_is_asked_without_a_subject_to_compare(
+    server: Server, wire: Callable[..., Any], known: Identity
+) -> None:
+    network = wire()
+    with pytest.raises(ValueError, match="pass the identity from the ID token"):
+        OAuthClient(server=server, client_id="me", send=network).userinfo(Secret("canary"), known=known)
+    assert network.sent == []
 
 
 OTHERS: list[tuple[object, int, dict[str, str], type[FreshkeyError], str]] = [
@@ -59,6 +80,7 @@ OTHERS: list[tuple[object, int, dict[str, str], type[FreshkeyError], str]] = [
     ({"sub": "a"}, 200, {"content-type": "text/plain"}, ProtocolError, "invalid-userinfo"),
     ({"sub": "a"}, 200, {}, ProtocolError, "invalid-userinfo"),
     ({"sub": ""}, 200, JSON, ProtocolError, "invalid-userinfo"),
+    ({"sub": "user-1\x00"}, 200, JSON, ProtocolError, "invalid-userinfo"),
     (b"[]", 200, JSON, ProtocolError, "invalid-response"),
     (b"<html>canary</html>", 200, JSON, IntermediaryAnswer, "answered-in-between"),
     ({"error": "invalid_token"}, 401, JSON, LoginRequired, "sign-in-required"),
@@ -77,4 +99,4 @@ def test_other_responses(asked: Callable[..., Any], answer: Answer, case: int) -
 
 def test_a_server_without_the_endpoint(server: Server, wire: Callable[..., Any]) -> None:
     with raises_code(ConfigurationError, "endpoint-missing"):
-        OAuthClient(server=server, client_id="me", send=wire()).userinfo(Secret("at"))
+        OAuthClient(server=server, client_id="me", send=wire()).userinfo(Secret("at"), known=USER)

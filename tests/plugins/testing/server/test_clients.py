@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused
 from freshkey.model.exchange import Request, Response
+from freshkey.model.identity import Identity
 from freshkey.oauth import (
     Algorithm,
     ClientAuthentication,
@@ -108,7 +109,7 @@ def test_other_methods_are_refused(server: AuthorizationServer, method: Method) 
         others += [ClientSecretBasic(Secret("wrong")), ClientSecretPost(Secret("wrong"))]
 
     for other in others:
-        with raises_code(ProviderRefused, "request-refused"):
+        with raises_code(LoginRequired, "client-not-accepted"):
             client_of(server, other).client_credentials()
     assert server.count("request.refused") == len(others)
 
@@ -122,7 +123,7 @@ def test_each_algorithm_is_verified(algorithm: Algorithm) -> None:
         client_of(server, PrivateKeyJwt(private_pem(algorithm), algorithm)).client_credentials()
         for other, key in KEYS.items():
             if key is not KEYS[algorithm]:
-                with pytest.raises(ProviderRefused):
+                with pytest.raises(LoginRequired):
                     client_of(server, PrivateKeyJwt(private_pem(other), other)).client_credentials()
 
 
@@ -130,7 +131,7 @@ def test_an_assertion_ends(server: AuthorizationServer) -> None:
     server.policy.client_authentication = "client_secret_jwt"
     past = ManualClock(wall=1e9)
 
-    with raises_code(ProviderRefused, "request-refused"):
+    with raises_code(LoginRequired, "client-not-accepted"):
         evolve(client_of(server, ClientSecretJwt(Secret(server.client_secret))), clock=past).client_credentials()
 
 
@@ -193,7 +194,7 @@ def test_id_token_and_userinfo_describe_the_account(server: AuthorizationServer)
     assert server.count("userinfo.read") == 1
     assert tokens.extra["id_token"] in server.secrets()
     with raises_code(LoginRequired, "sign-in-required"):
-        client.userinfo(Secret("unknown"))
+        client.userinfo(Secret("unknown"), known=identity)
 
 
 def test_without_openid_there_is_neither(server: AuthorizationServer) -> None:
@@ -201,7 +202,7 @@ def test_without_openid_there_is_neither(server: AuthorizationServer) -> None:
 
     assert "id_token" not in tokens
     with raises_code(ProviderRefused, "provider-refused"):
-        client_of(server).userinfo(Secret(tokens["access_token"]))
+        client_of(server).userinfo(Secret(tokens["access_token"]), known=Identity(account="user"))
 
 
 def test_a_token_of_the_client_describes_nobody(server: AuthorizationServer) -> None:
