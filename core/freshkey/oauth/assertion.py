@@ -11,8 +11,9 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -53,7 +54,7 @@ def signed_assertion(
     algorithm: Algorithm,
     issuer: str,
     subject: str | None = None,
-    audience: str | None = None,
+    audience: str | Collection[str] | None = None,
     lifetime: float = LIFETIME,
     backdate: float = 0.0,
     key_id: str | None = None,
@@ -69,9 +70,9 @@ def signed_assertion(
         algorithm: The signature algorithm. All but ``HS256`` need the package `cryptography` (``freshkey[jwt]``).
         issuer: ``iss``: usually the client ID, or the ID of the app.
         subject: ``sub``: whom the token is about; left out if None.
-        audience: ``aud``: who accepts it; left out if None.
-        lifetime: Seconds from now until ``exp``.
-        backdate: Seconds by which ``iat`` precedes now, for servers that reject a token from the future.
+        audience: ``aud``: who accepts it, or several who do (RFC 7519, section 4.1.3); left out if None.
+        lifetime: Seconds from now until ``exp``, at least one; a fraction is left out.
+        backdate: Seconds by which ``iat`` precedes now, for servers that reject a token from the future; not negative.
         key_id: ``kid``: which of several keys signed it (RFC 7515, section 4.1.4).
         claims: More claims; as JSON.
         header: More header parameters, such as ``x5t#S256``; as JSON.
@@ -81,19 +82,45 @@ def signed_assertion(
     Raises:
         ConfigurationError: The key is not one for this algorithm, the package is missing, or `claims` or `header`
             contain what is set here. No message quotes the key.
+        TypeError: Something that is stated cannot be written as JSON, such as a date; its name and type are said, and
+            no value.
+        ValueError: `lifetime` or `backdate` is out of range, or `audience` is empty.
     """
+    check_lifetime(lifetime)
+    if not 0 <= backdate < math.inf:
+        raise ValueError("backdate must be a number of seconds, and not negative")
     now = int(clock.now().wall)
     stated: dict[str, Any] = {
         "iss": issuer,
         "sub": subject,
-        "aud": audience,
+        "aud": _audience(audience),
         "iat": now - int(backdate),
         "exp": now + int(lifetime),
         "jti": new_state(random),
     }
     top: dict[str, Any] = {"alg": algorithm, "typ": "JWT", "kid": key_id}
-    signed = f"{_part({**_own(top, header), **header})}.{_part({**_own(stated, claims), **claims})}"
+    first = _part("header parameter", {**_own(top, header), **header})
+    signed = f"{first}.{_part('claim', {**_own(stated, claims), **claims})}"
     return Secret(f"{signed}.{_base64url(_signature(key, algorithm, signed.encode()))}")
+
+
+def check_lifetime(lifetime: float) -> None:
+    """Refuse a lifetime with which an assertion would never be valid, or could not be written.
+
+    Raises:
+        ValueError: It is less than a second, infinite, or not a number.
+    """
+    if not 1 <= lifetime < math.inf:
+        raise ValueError("the lifetime of a signed assertion must be a number of seconds, and at least one")
+
+
+def _audience(given: str | Collection[str] | None) -> str | list[str] | None:
+    if given is None or isinstance(given, str):
+        return given
+    several = list(given)
+    if not several:
+        raise ValueError("audience is empty: pass who accepts the assertion, or None to leave it out")
+    return several
 
 
 def _own(stated: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,8 +135,28 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _part(members: Mapping[str, Any]) -> str:
-    return _base64url(json.dumps(members, separators=(",", ":")).encode())
+def _part(what: str, members: Mapping[str, Any]) -> str:
+    written = _json(members)
+    if written is None:
+        # Raised outside a handler: the error of the library would be its context, and may quote a value.
+        raise TypeError(_flaw(what, members))
+    return _base64url(written.encode())
+
+
+def _json(value: object) -> str | None:
+    """Return a value as JSON (RFC 8259); None if it cannot be written as that."""
+    with suppress(TypeError, ValueError, RecursionError):
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return None
+
+
+def _flaw(what: str, members: Mapping[str, Any]) -> str:
+    for name, value in members.items():
+        if _json({name: None}) is None:
+            return f"a {what} has a name of type {type(name).__name__} instead of str"
+        if _json(value) is None:
+            return f"the {what} {name!r}, of type {type(value).__name__}, cannot be written as JSON"
+    return f"the {what}s are nested too deeply"
 
 
 def _signature(key: Secret, algorithm: Algorithm, data: bytes) -> bytes:

@@ -19,7 +19,7 @@ from attrs import Attribute, field, frozen
 
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError
-from freshkey.oauth.assertion import LIFETIME, Algorithm, signed_assertion
+from freshkey.oauth.assertion import LIFETIME, Algorithm, check_lifetime, signed_assertion
 from freshkey.oauth.protocol import NOTHING, Server
 from freshkey.secret import Secret
 
@@ -58,6 +58,10 @@ def _usable(value: object, attribute: Attribute[Secret], secret: Secret) -> None
             hint="Copy it from the page where the client is registered",
             code="invalid-client-secret",
         )
+
+
+def _lasts(value: object, attribute: Attribute[float], lifetime: float) -> None:  # noqa: ARG001  attrs
+    check_lifetime(lifetime)
 
 
 @frozen
@@ -136,7 +140,7 @@ class PrivateKeyJwt(ClientAuthentication):
         header: More header parameters, such as ``x5t#S256``.
         audience: Who accepts the assertion; None for the issuer of the server, or for its token endpoint if the issuer
             is unknown.
-        lifetime: Seconds that an assertion is valid.
+        lifetime: Seconds that an assertion is valid, at least one.
         random: Returns the given number of random bytes.
     """
 
@@ -145,7 +149,7 @@ class PrivateKeyJwt(ClientAuthentication):
     key_id: str | None = field(default=None, kw_only=True)
     header: Mapping[str, Any] = field(default=NOTHING, kw_only=True, hash=False)
     audience: str | None = field(default=None, kw_only=True)
-    lifetime: float = field(default=LIFETIME, kw_only=True)
+    lifetime: float = field(default=LIFETIME, kw_only=True, validator=_lasts)
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(
@@ -176,13 +180,13 @@ class ClientSecretJwt(ClientAuthentication):
     Attributes:
         secret: The client secret.
         audience: As for `PrivateKeyJwt`.
-        lifetime: Seconds that an assertion is valid.
+        lifetime: Seconds that an assertion is valid, at least one.
         random: Returns the given number of random bytes.
     """
 
     secret: Secret = field(validator=_usable)
     audience: str | None = field(default=None, kw_only=True)
-    lifetime: float = field(default=LIFETIME, kw_only=True)
+    lifetime: float = field(default=LIFETIME, kw_only=True, validator=_lasts)
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(

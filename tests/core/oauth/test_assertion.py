@@ -7,6 +7,8 @@ import hashlib
 import hmac
 import json
 import sys
+import traceback
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -22,9 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from freshkey.errors import ConfigurationError
-from freshkey.oauth import Algorithm, signed_assertion
+from freshkey.oauth import Algorithm, ClientSecretJwt, PrivateKeyJwt, signed_assertion
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from raises_code import raises_code
@@ -33,6 +37,7 @@ from raises_code import raises_code
 RSA = rsa.generate_private_key(65537, 2048)
 P256 = ec.generate_private_key(ec.SECP256R1())
 ED25519 = ed25519.Ed25519PrivateKey.generate()
+FIXED = settings(derandomize=True, database=None, max_examples=100)
 SHARED = "canary-shared-secret-that-is-long-enough"
 
 
@@ -179,6 +184,106 @@ def test_an_unknown_algorithm() -> None:
 def test_what_it_sets_itself_cannot_be_overridden(more: Any) -> None:
     with raises_code(ConfigurationError, "reserved-parameter"):
         signed_assertion(key=KEYS["HS256"], algorithm="HS256", issuer="a", **more)
+
+
+def made(**more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    return parts(signed_assertion(key=KEYS["HS256"], algorithm="HS256", issuer="a", clock=ManualClock(), **more))
+
+
+@pytest.mark.parametrize("lifetime", [0, 0.99, -1, -300.0, float("nan"), float("inf"), float("-inf")])
+def test_lifetime_with_which_it_would_never_be_valid(lifetime: float) -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        made(lifetime=lifetime)
+    with pytest.raises(ValueError, match="at least one"):
+        PrivateKeyJwt(KEYS["RS256"], lifetime=lifetime)
+    with pytest.raises(ValueError, match="at least one"):
+        ClientSecretJwt(Secret(SHARED), lifetime=lifetime)
+
+
+@pytest.mark.parametrize("backdate", [-0.1, float("nan"), float("inf")])
+def test_start_in_the_future_or_nowhere(backdate: float) -> None:
+    with pytest.raises(ValueError, match="not negative"):
+        made(backdate=backdate)
+
+
+def test_several_who_accept_it() -> None:
+    assert made(audience=("https://a.example", "https://b.example"))[1]["aud"] == [
+        "https://a.example",
+        "https://b.example",
+    ]
+    assert made(audience=["https://a.example"])[1]["aud"] == ["https://a.example"]
+    with pytest.raises(ValueError, match="audience is empty"):
+        made(audience=[])
+    with pytest.raises(TypeError, match="'aud'"):
+        made(audience=[b"canary"])
+
+
+def too_deep() -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(100_000):
+        inner = [inner]
+    return inner
+
+
+def circle() -> list[Any]:
+    inner: list[Any] = ["canary"]
+    inner.append(inner)
+    return inner
+
+
+NO_JSON: dict[str, tuple[object, str]] = {
+    "date": (datetime(2026, 1, 1, tzinfo=UTC), "datetime"),
+    "bytes": (b"canary", "bytes"),
+    "secret": (Secret("canary"), "Secret"),
+    "set": ({"canary"}, "set"),
+    "nan": (float("nan"), "float"),
+    "inside": ({"canary": [{"canary": float("inf")}]}, "dict"),
+    "name": ({b"canary": 1}, "dict"),
+    "deep": (too_deep(), "list"),
+    "circle": (circle(), "list"),
+}
+
+
+@pytest.mark.parametrize("case", NO_JSON)
+@pytest.mark.parametrize(("where", "what"), [("claims", "claim"), ("header", "header parameter")])
+def test_what_is_no_json_is_named_and_not_quoted(case: str, where: str, what: str) -> None:
+    value, kind = NO_JSON[case]
+    with pytest.raises(TypeError) as caught:
+        made(**{where: {"fine": 1, "about": value}})
+    assert str(caught.value) == f"the {what} 'about', of type {kind}, cannot be written as JSON"
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "canary" not in shown.replace("canary()", "")
+    assert caught.value.__context__ is None
+
+
+def test_name_that_is_no_text() -> None:
+    with pytest.raises(TypeError, match="a claim has a name of type bytes instead of str"):
+        made(claims={b"canary": 1})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+others = st.binary() | st.sets(st.integers(), min_size=1) | st.just(float("nan")) | st.complex_numbers() | st.dates()
+
+
+@FIXED
+@given(st.dictionaries(st.text().map("x-{}".format), json_values, max_size=4), st.floats(1.0, 1e9), st.floats(0.0, 1e9))
+def test_every_json_value_arrives_as_it_is(claims: dict[str, Any], lifetime: float, backdate: float) -> None:
+    header, read = made(claims=claims, header=claims, lifetime=lifetime, backdate=backdate)
+    for part in (header, read):
+        assert {name: part[name] for name in claims} == claims
+    assert read["iat"] <= int(ManualClock().now().wall) < read["exp"]
+    assert {type(read["iat"]), type(read["exp"])} == {int}
+
+
+@FIXED
+@given(st.recursive(others, lambda inner: st.lists(inner, min_size=1, max_size=3), max_leaves=4))
+def test_every_other_value_is_one_kind_of_error(value: object) -> None:
+    with pytest.raises(TypeError, match=r"^the claim 'about', of type [a-z]+, cannot be written as JSON$"):
+        made(claims={"about": value})
 
 
 def test_without_the_package_the_hint_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
