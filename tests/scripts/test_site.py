@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import enum
+import html
+import importlib
+import inspect
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 import freshkey_testing
@@ -53,3 +62,59 @@ def test_every_page_is_in_the_navigation() -> None:
 def test_the_reference_lists_every_test_helper() -> None:
     page = (ROOT / "docs" / "reference" / "testing.md").read_text("utf-8")
     assert set(re.findall(r"^::: freshkey_testing\.(\w+)$", page, re.MULTILINE)) == set(freshkey_testing._HOMES)
+
+
+# --- the reference, as it is built -----------------------------------------------------------------------------------
+
+MODULES = ("freshkey", "freshkey.plugin", "freshkey.oauth", "freshkey.events", "freshkey.adapters.httpx")
+HEADING = re.compile(r'<h\d[^>]* id="(freshkey[\w.]+)"')
+OVERRIDDEN = {"__attrs_post_init__", "_headers", "_environment"}
+
+
+def classes() -> Iterator[tuple[str, str, type]]:
+    """Yield the page, the name and the class of each that is in the reference."""
+    for module in map(importlib.import_module, (*MODULES, "freshkey_testing")):
+        page = module.__name__.removeprefix("freshkey.").removeprefix("freshkey_").partition(".")[0]
+        for name in getattr(module, "__all__", None) or dir(module):
+            kind = getattr(module, name)
+            home = "freshkey" if hasattr(module, "__all__") else module.__name__
+            if inspect.isclass(kind) and kind.__module__.startswith(home) and name[0] != "_":
+                yield page, f"{module.__name__}.{name}", kind
+
+
+def entries(page: Path) -> dict[str, str]:
+    """Return the text below each heading of a page of the reference, without markup, by name."""
+    _, *parts = HEADING.split(page.read_text("utf-8"))
+    texts = (" ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in parts[1::2])
+    return dict(zip(parts[::2], texts, strict=True))
+
+
+def flaws(name: str, kind: type, shown: dict[str, str]) -> Iterator[str]:
+    """Yield what the reference does not say of a class of attrs, or of an enum."""
+    text = shown.get(name, "")
+    if issubclass(kind, enum.Enum):
+        yield from (f"{name}.{each}" for each in kind.__members__ if len(shown.get(f"{name}.{each}", "").split()) < 5)
+    if not attrs.has(kind):
+        return
+    signature = text.partition(f"{kind.__name__}(")[2]
+    for each in inspect.signature(kind).parameters.values():
+        default = "" if each.default is each.empty else r" = \S"
+        if not re.search(rf"\b{each.name}: \S[^=]*?{default or r'[,)]'}", signature):
+            yield f"{name}({each.name}: …{default})"
+    described = text.partition("Attributes: Name Type Description")[2]
+    own = (each.name for each in attrs.fields(kind) if each.init and not each.inherited and each.name[0] != "_")
+    yield from (f"{name}.{each}" for each in own if f"{each} " not in described)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the site is the same on every system")
+def test_the_reference_shows_fields_members_and_what_is_overridden(tmp_path: Path) -> None:
+    subprocess.run(["sh", "scripts/site", str(tmp_path)], cwd=ROOT, env={**os.environ, "VENV": sys.prefix}, check=True)
+    pages = {page.parent.name: entries(page) for page in (tmp_path / "reference").glob("*/index.html")}
+    found = list(classes())
+    assert sum(attrs.has(kind) for _, _, kind in found) > 60
+    assert sum(issubclass(kind, enum.Enum) for _, _, kind in found) > 4
+    assert [flaw for page, name, kind in found for flaw in flaws(name, kind, pages[page])] == []
+    underscored = {name.rpartition(".")[::2] for page in pages.values() for name in page if "._" in name}
+    credentials = {of for of, name in underscored if name in OVERRIDDEN}
+    assert {name for of, name in underscored if of == "freshkey.plugin.Credential"} == OVERRIDDEN
+    assert {(of, name) for of, name in underscored if of not in credentials and name != "__call__"} == set()

@@ -38,9 +38,13 @@ def _aware(ends_at: datetime | None) -> datetime | None:
 class Credential:
     """What authorizes a request, until when, and what renews it. Each format is a subclass.
 
-    A subclass adds its fields and overrides the underscored methods, which are called only while the credential has
-    not expired. A field whose name ends like that of a secret, such as ``id_token``, must be a `Secret`, or have
-    ``metadata={"secret": False}`` if it holds none.
+    A subclass is an attrs class (``@frozen(kw_only=True)``) that adds its fields. A field whose name ends like that of
+    a secret, such as ``id_token``, must be a `Secret`, or have ``metadata={"secret": False}`` if it holds none.
+
+    It overrides what differs from the class that it begins with: the methods `_headers` and `_environment`, which are
+    called only while the credential has not expired; the properties `token`, `renewal_secret`, `renewable`, `binding`
+    and `used_for`; `judge`, if its server rejects a credential without a 401; and `authorizes_like`, if fields that
+    are not secret decide, too. No subclass overrides the rest.
 
     Attributes:
         obtained: Reading of both clocks when it was requested (``profile.clock.now()`` before the request, or
@@ -80,7 +84,7 @@ class Credential:
     clock: Clock = field(default=SYSTEM, eq=False, repr=False, metadata={"stored": False})
 
     def __attrs_post_init__(self) -> None:
-        """Limit the lifetime; a subclass with a method of that name calls this one."""
+        """Limit `lifetime` to `ends_at_latest`; a subclass with a method of this name calls this one first."""
         # See docs/decisions.md, "The latest end is folded into the lifetime".
         most = self._most()
         if most is not None and (self.lifetime is None or most < self.lifetime):
@@ -224,14 +228,28 @@ class Credential:
         raise failure
 
     def _headers(self, method: str, url: str, body: bytes) -> dict[str, str]:  # noqa: ARG002  for formats that have some
-        """Return the headers for `headers`; a format that is not for HTTP leaves this as it is, and sets `used_for`."""
+        """Return what `headers` returns; override it in a format that authorizes HTTP requests.
+
+        A format that does not leaves this as it is, and overrides `used_for`.
+
+        Args:
+            method: HTTP method of the request.
+            url: Absolute URL exactly as it will be sent.
+            body: The body exactly as it will be sent.
+
+        Raises:
+            NotForHttp: It does not authorize HTTP requests.
+        """
         raise NotForHttp(
             f"this credential ({type(self).__name__}) is for {self.used_for}, so it has no HTTP headers",
             hint="Use its fields, or Credential.environment()",
         )
 
     def _environment(self) -> dict[str, str]:
-        """Return the variables for `environment`."""
+        """Return what `environment` returns; override it in a format that programs read from variables.
+
+        By default, there are none. None may hold the secret that renews it.
+        """
         return {}
 
     def _must_be_alive(self) -> None:

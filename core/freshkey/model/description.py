@@ -79,10 +79,19 @@ class Validity(enum.Enum):
     """Whether the provider still accepts a credential."""
 
     VALID = "valid"
+    """The provider was asked, and accepts it."""
+
     EXPIRED = "expired"
+    """Its lifetime is over: by the clock, without asking, or because the provider says so."""
+
     REFUSED = "refused"
+    """The provider was asked, and does not accept it, however long it has left."""
+
     UNREACHABLE = "unreachable"
+    """The provider was asked, and gave no answer."""
+
     UNCHECKABLE = "cannot be checked"
+    """There is no way to ask the provider, or not without an effect, and it has not expired as far as is known."""
 
 
 @frozen(kw_only=True)

@@ -183,7 +183,10 @@ class Poll(enum.Enum):
     """Why there is no token yet (RFC 8628, section 3.5)."""
 
     PENDING = "authorization_pending"
+    """The user has not decided yet: ask again after the interval."""
+
     SLOW_DOWN = "slow_down"
+    """As `PENDING`; from now on, the interval is 5 seconds longer."""
 
 
 @frameless

@@ -11,9 +11,14 @@ from attrs import define
 class Rotation(enum.Enum):
     """What a renewal does with the refresh token (RFC 6749, section 6)."""
 
-    ROTATE = "each renewal issues a new refresh token and spends the old one"
-    REPEAT = "the refresh token stays the same and is repeated in the response"
-    OMIT = "the refresh token stays the same and is not in the response"
+    ROTATE = "rotate"
+    """Each renewal issues a new refresh token and spends the old one."""
+
+    REPEAT = "repeat"
+    """The refresh token stays the same and is repeated in the response."""
+
+    OMIT = "omit"
+    """The refresh token stays the same and is not in the response."""
 
 
 @define(kw_only=True)
@@ -32,6 +37,7 @@ class Policy:
         state_in_body: Whether the code exchange must repeat ``state`` in its body, as Claude's server requires.
         consent: What the authorize endpoint does: ``approve``, ``deny``, or ``page`` to let the user choose.
         iss_in_callback: Whether the redirect contains ``iss`` (RFC 9207).
+        pushed_requests: Whether the authorization request can, or must, be pushed first (RFC 9126).
         client_authentication: How the client must authenticate, in every request but an assertion grant. Only a client
             that does so gets a token for itself (RFC 6749, section 4.4). ``private_key_jwt`` needs `cryptography`.
         authorization_endpoint: Whether the metadata name one; servers for machines and devices have none.
