@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -102,8 +103,8 @@ class Wine:
             try:
                 if output is None and process.stdin is not None:
                     threading.Thread(target=_copy_input, args=[process.stdin], daemon=True).start()
-                for line in process.stdout or ():
-                    (output or sys.stdout.buffer).write(line)
+                for part in _printed(process):
+                    (output or sys.stdout.buffer).write(part)
                     (output or sys.stdout.buffer).flush()
                 code = process.wait()
                 return CUT_OFF if cut_off.is_set() else code
@@ -144,8 +145,31 @@ class Wine:
         mark = f"WINEPREFIX={self._prefix}".encode()
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended, or belongs to another user
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                if mark in _variables(folder):
                     yield int(folder.name), (folder / "comm").read_text("utf-8", "replace")
+
+
+def _printed(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Yield what a process prints until it ends, although what it leaves behind may hold its output open."""
+    if process.stdout is None:
+        return
+    while True:
+        is_over = process.poll() is not None  # before the look, which then finds everything that it printed
+        if select.select([process.stdout], [], [], 0 if is_over else _SECONDS_BETWEEN_LOOKS)[0]:
+            part = os.read(process.stdout.fileno(), 65_536)
+            if not part:
+                return
+            yield part
+        elif is_over:
+            return
+
+
+def _variables(process: Path) -> list[bytes]:
+    """Return the environment of a process, also if its first thread has ended, as in drivers that do not close."""
+    for thread in (process, *(process / "task").iterdir()):
+        with suppress(ProcessLookupError):
+            return (thread / "environ").read_bytes().split(b"\0")
+    return []
 
 
 def _copy_input(pipe: BinaryIO) -> None:

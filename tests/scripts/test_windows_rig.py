@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import re
+import signal
+import subprocess
 import sys
 import tarfile
 from collections import Counter
@@ -22,7 +26,8 @@ if sys.platform == "win32":
 from scripts.windows_rig import __main__ as rig
 from scripts.windows_rig import interpreter, suite
 from scripts.windows_rig.interpreter import PINS, RigError, needed, windows_path
-from scripts.windows_rig.wine import alone
+from scripts.windows_rig.wine import Wine, alone
+from waiting import until
 
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +78,47 @@ def test_second_command_in_the_same_rig_is_refused_until_the_first_has_ended(tmp
         pass
     with alone(tmp_path):
         pass
+
+
+@pytest.fixture
+def wine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wine:
+    """A rig whose Wine is the Python of this machine, and whose server does nothing."""
+    found = iter([sys.executable, "/bin/true"])
+    monkeypatch.setattr("scripts.windows_rig.wine._found", lambda *_: Path(next(found)))
+    monkeypatch.setattr("scripts.windows_rig.wine.windows_path", lambda _: "-c")
+    (tmp_path / "prefix-0").mkdir()
+    (tmp_path / "prefix-0" / "system.reg").touch()
+    return Wine(tmp_path)
+
+
+LEAVES_A_CHILD = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={})
+print("printed", child.pid)
+sys.exit(7)
+"""
+
+LEAVES_A_THREAD = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=[60]).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_what_holds_the_output_open_does_not_hold_up_the_run(wine: Wine) -> None:
+    printed = io.BytesIO()
+    assert wine.python([LEAVES_A_CHILD], seconds=60, output=printed) == 7
+    word, child = printed.getvalue().split()
+    os.kill(int(child), signal.SIGKILL)
+    assert word == b"printed"
+
+
+def test_a_process_without_its_first_thread_is_ended(wine: Wine, tmp_path: Path) -> None:
+    environ = {**os.environ, "WINEPREFIX": str(tmp_path / "prefix-0")}
+    with subprocess.Popen([sys.executable, "-c", LEAVES_A_THREAD], env=environ) as process:
+        until(lambda: " Z " in Path(f"/proc/{process.pid}/stat").read_text("utf-8"))
+        wine.end()
+        assert process.wait(30) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("words", [[], ["demonstrate"], ["clean", "all"]])
