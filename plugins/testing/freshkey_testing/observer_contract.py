@@ -20,6 +20,7 @@ from freshkey.errors import FreshkeyError, PluginBroken, TransientError
 from freshkey_testing.contract import Contract
 from freshkey_testing.deadline import DEADLINE, bounded
 from freshkey_testing.guard import written_files
+from freshkey_testing.not_applicable import leave_to
 from freshkey_testing.observer_stage import CANARIES, HOOKS, NoSettings, Stage
 from freshkey_testing.secret_scan import leaks
 
@@ -64,8 +65,7 @@ class ObserverContract(Contract):
     @pytest.fixture
     def observer(self, request: pytest.FixtureRequest) -> object:
         """Return the observer: the module or object that its entry point names."""
-        if request.node.originalname != "test_it_fits":
-            pytest.skip("test_it_fits says what is missing")
+        leave_to(request, "test_it_fits")
         pytest.fail("override the fixture observer to return the module or object that its entry point names")
 
     @pytest.fixture
@@ -88,8 +88,8 @@ class ObserverContract(Contract):
     @pytest.fixture
     def stage(self, observer: object, request: pytest.FixtureRequest) -> Stage:
         """The observer, between a provider and the core."""
-        if request.node.originalname != "test_it_fits" and _misfit(observer):
-            pytest.skip("test_it_fits says why")
+        if _misfit(observer):
+            leave_to(request, "test_it_fits")
         return Stage(observer)
 
     # --- checks ----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def make_profile(
     provider: object, settings: object, script: ScriptedExchanges, fields: Mapping[str, object]
 ) -> Profile:
     """Return a profile of a provider that sends to `script`; see the fixture ``freshkey_profile``."""
-    provider_id, module = _found(provider)
+    provider_id, module = identified(provider)
     hooks = hooks_of(provider_id, module)
     made: Any = settings
     if settings is None or isinstance(settings, Mapping):
@@ -76,7 +76,12 @@ def make_keeper(
     return Keeper(**{"configuration": configuration, "providers": providers, **arguments})
 
 
-def _found(provider: object) -> tuple[str, object]:
+def identified(provider: object) -> tuple[str, object]:
+    """Return the ID and the module or object of a provider, from either.
+
+    Raises:
+        LookupError: No provider of that ID is installed.
+    """
     if not isinstance(provider, str):
         name: object = getattr(provider, "__name__", type(provider).__name__)
         return str(name).rpartition(".")[2].removeprefix("freshkey_").lower(), provider

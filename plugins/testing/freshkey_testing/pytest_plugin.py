@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from freshkey_testing.not_applicable import NotApplicable, is_passed_over, pass_over, summary
+from freshkey_testing.not_applicable import (
+    UNCHECKED,
+    NotApplicable,
+    NotRun,
+    is_not_run,
+    is_passed_over,
+    note_not_run,
+    pass_over,
+    summary,
+)
 
 
 if TYPE_CHECKING:
@@ -149,10 +158,13 @@ def freshkey_canary(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail a test whose captured output holds a canary, and show it without; pass over a check that does not apply."""
+    """Fail a test whose captured output holds a canary, and show it without; note checks that say nothing."""
     report = yield
-    if call.excinfo is not None and isinstance(call.excinfo.value, NotApplicable):
-        pass_over(item, report, call.excinfo.value)
+    raised = call.excinfo.value if call.excinfo is not None else None
+    if isinstance(raised, NotApplicable):
+        pass_over(item, report, raised)
+    elif isinstance(raised, NotRun):
+        note_not_run(report, raised)
     canary = item.stash.get(_CANARY, None)
     if canary is not None:
         found = [title for title, text in report.sections if canary.is_in(text)]
@@ -169,7 +181,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True if is_passed_over(pyfuncitem) else None
 
 
+def pytest_report_teststatus(report: pytest.TestReport | pytest.CollectReport) -> tuple[str, str, str] | None:
+    """Count checks that could not be run by themselves, neither as passed nor as skipped."""
+    return (UNCHECKED, "-", UNCHECKED.upper()) if is_not_run(report) else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which checks of a contract did not apply, and why."""
-    for line in summary(terminalreporter.getreports("passed")):
+    """Say which checks of a contract did not apply or could not be run, and why."""
+    for line in summary(terminalreporter.getreports("passed"), terminalreporter.getreports(UNCHECKED)):
         terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""A check that does not apply passes without being run, and is reported; what an author left out fails."""
+"""A check that does not apply passes without being run, one that cannot be run is counted; what is left out fails."""
 
 from __future__ import annotations
 
@@ -73,6 +73,54 @@ def test_without_the_plugin_it_is_a_skip(pytester: pytest.Pytester, monkeypatch:
     result = run(pytester, monkeypatch, CHECKS, "-p", "no:freshkey_testing.pytest_plugin")
 
     assert result.parseoutcomes() == {"passed": 1, "skipped": 3}
+
+
+LEFT = """
+import pytest
+from freshkey_testing.not_applicable import leave_to
+
+@pytest.fixture
+def broken(request):
+    leave_to(request, "test_first")
+    pytest.fail("it is broken", pytrace=False)
+
+class TestIt:
+    def test_first(self, broken):
+        pass
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_second(self, broken, number):
+        assert False, "it ran"
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "counts", "line"),
+    [
+        ((), {"errors": 1, "unchecked": 2}, "2 checks of the contract could not be run: see the failure of test_first"),
+        (("-k", "second"), {"errors": 2, "deselected": 1}, "it is broken"),
+    ],
+    ids=["both", "alone"],
+)
+def test_what_another_check_says_is_not_run(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    counts: dict[str, int],
+    line: str,
+) -> None:
+    result = run(pytester, monkeypatch, LEFT, "-ra", *options)
+
+    assert (result.parseoutcomes(), result.ret) == (counts, 1)
+    result.stdout.fnmatch_lines([line])
+
+
+def test_without_the_plugin_what_is_not_run_is_a_skip(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(pytester, monkeypatch, LEFT, "-p", "no:freshkey_testing.pytest_plugin")
+
+    assert result.parseoutcomes() == {"errors": 1, "skipped": 2}
 
 
 NO_SIGN_IN = """

@@ -647,12 +647,12 @@ def test_a_provider_must_be_cheap_to_import(
 
 
 def run_bare(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, old: str = "", new: str = ""
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, old: str = "", new: str = "", *options: str
 ) -> pytest.RunResult:
     module = MODULE.replace("{first_import}", "")
     pytester.makepyfile(**{name: module.replace(old, new) if old else module})
     pytester.syspathinsert()
-    return run(pytester, monkeypatch, MODULE_TEST.replace("{name}", name), "-rs")
+    return run(pytester, monkeypatch, MODULE_TEST.replace("{name}", name), "-ra", *options)
 
 
 def test_what_is_left_out_fails_once_and_names_the_fixture(
@@ -664,11 +664,35 @@ def test_what_is_left_out_fails_once_and_names_the_fixture(
     assert len(set(said)) == len(said)
 
 
-def test_hooks_that_do_not_fit_are_one_failure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run_bare(pytester, monkeypatch, "kit_misspelt_provider", "def refresh(", "def refrehs(")
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("def refresh(", "def refrehs(", "implements the unknown hook 'refrehs'. Did you mean 'refresh'?"),
+        ("credential, reporter)", "crednetial, reporter)", "takes an unknown argument 'crednetial' in its hook 're*"),
+    ],
+)
+def test_hooks_that_do_not_fit_are_one_failure(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, old: str, new: str, sentence: str
+) -> None:
+    result = run_bare(pytester, monkeypatch, "freshkey_tidepool", old, new)
     outcomes = result.parseoutcomes()
-    assert (outcomes.get("errors"), outcomes.get("failed"), outcomes.get("passed")) == (1, None, None)
-    result.stdout.fnmatch_lines(["*PluginBroken: *refrehs*"])
+    assert {name: outcomes[name] for name in outcomes if name != "unchecked"} == {"errors": 1}
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at setup of TestModule.test_it_fits_the_hooks*",
+            f"the hooks do not fit the contract: provider 'tidepool' {sentence}",
+            f"{outcomes['unchecked']} checks of the contract could not be run: see the failure of test_it_fits*",
+        ]
+    )
+    assert len(result.outlines) < 10
+
+
+def test_hooks_that_do_not_fit_fail_a_check_that_is_run_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run_bare(pytester, monkeypatch, "freshkey_tidepool", "def refresh(", "def refrehs(", "-k", "detect")
+    outcomes = result.parseoutcomes()
+    assert (outcomes["errors"], outcomes["unchecked"]) == (1, 2)
 
 
 def test_a_hook_that_hangs_is_one_failure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,19 +18,19 @@ from freshkey_testing.provider_contract.sources import Sources
 
 
 class ProviderContract(
-    Describing,
-    Sources,
-    SigningIn,
-    Credentials,
-    Leaks,
-    Living,
-    Failing,
-    Renewing,
-    Ending,
-    Bound,
-    Borrowing,
-    Sharing,
     Leftovers,
+    Sharing,
+    Borrowing,
+    Bound,
+    Ending,
+    Renewing,
+    Failing,
+    Living,
+    Leaks,
+    Credentials,
+    SigningIn,
+    Sources,
+    Describing,  # the last one is run first
 ):
     """What every provider must do, through its whole life: sign-in, renewals, failures, sign-out.
 

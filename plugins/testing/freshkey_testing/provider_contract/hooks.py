@@ -15,6 +15,7 @@ from freshkey import Credential, Description, Detected, Inspection, Profile, Sou
 from freshkey._plugins.hook_caller import HookCaller
 from freshkey.errors import PluginBroken
 from freshkey.plugin import Interaction, LoggingReporter, Reason, Reporter
+from freshkey_testing.not_applicable import not_run
 from freshkey_testing.profiles import hooks_of
 from freshkey_testing.user import ScriptedUser
 
@@ -141,7 +142,7 @@ class Hooks:
 
     def _run(self, what: str, act: Callable[[], T]) -> T:
         if what in self.stuck:
-            pytest.skip(f"see the first failure: {self.stuck[what]}")
+            not_run(f"see the first failure: {self.stuck[what]}")
         self._watcher.error = self._watcher.answer = None
         made: list[T] = []
         raised: list[BaseException] = []

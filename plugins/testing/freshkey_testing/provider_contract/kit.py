@@ -16,12 +16,16 @@ from freshkey.errors import PluginBroken
 from freshkey.plugin import NonInteractive, Response
 from freshkey_testing.contract import Contract
 from freshkey_testing.exchanges import made_response
-from freshkey_testing.not_applicable import not_applicable
+from freshkey_testing.not_applicable import leave_to, not_applicable, not_run
+from freshkey_testing.profiles import identified
 from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
 from freshkey_testing.provider_contract.lender import Lender
 from freshkey_testing.provider_contract.probes import tried
 from freshkey_testing.user import ScriptedUser
 
+
+FITS: Final = "test_it_fits_the_hooks"
+"""The check that fails if there is nothing that others could check."""
 
 FAR_ZONES: Final = {"Kiritimati": "<+14>-14", "Pago_Pago": "<-11>11"}
 """The two ends of the day, as POSIX writes them, so that no time zone database is needed."""
@@ -39,8 +43,9 @@ class ProviderKit(Contract):
     # --- what a subclass provides ----------------------------------------------------------------------------
 
     @pytest.fixture
-    def provider(self) -> object:
+    def provider(self, request: pytest.FixtureRequest) -> object:
         """Return the provider: its module, or an object with the hooks."""
+        leave_to(request, FITS)
         pytest.fail("define the fixture provider: it returns the module that implements the hooks", pytrace=False)
 
     @pytest.fixture
@@ -116,10 +121,9 @@ class ProviderKit(Contract):
     @pytest.fixture(autouse=True)
     def fitting(self, provider: object, request: pytest.FixtureRequest) -> None:
         """Fail once if the hooks do not fit the contract; nothing else can then be checked."""
-        try:
-            Hooks.of("provider", provider, self.deadline, _stuck_of(request.cls)).describe(None)
-        except PluginBroken as error:
-            fail_once(request.cls, f"the hooks do not fit the contract: {error}", cause=error)
+        if (misfit := _misfit_of(request.cls, provider)) is not None:
+            leave_to(request, FITS)
+            fail_once(request.cls, *misfit)
 
     @pytest.fixture
     def hooks(self, fitting: None, provider: object, profile: Profile, request: pytest.FixtureRequest) -> Hooks:  # noqa: ARG002  first
@@ -192,6 +196,16 @@ class ProviderKit(Contract):
         _set_zone()
 
 
+def _misfit_of(cls: type[ProviderKit], provider: object) -> tuple[str, BaseException | None] | None:
+    """Return what does not fit, and what the provider raised; None if its hooks fit the contract."""
+    try:
+        Hooks.of(identified(provider)[0], provider, cls.deadline, _stuck_of(cls)).describe(None)
+    except PluginBroken as error:
+        raised = error.__cause__ is not None  # then its author needs the traceback
+        return f"the hooks do not fit the contract: {error}", error if raised else None
+    return None
+
+
 def _no_user(owned: list[Source]) -> str:
     names = " or ".join(repr(source.id) for source in owned)
     return (
@@ -210,12 +224,12 @@ def _set_zone() -> None:
 
 
 def fail_once(cls: type, sentence: str, cause: BaseException | None = None) -> NoReturn:
-    """Fail the first test of a class that meets this, and skip the others: one flaw is one failure."""
+    """Fail the first test of a class that meets this, and do not run the others: one flaw is one failure."""
     told = _told.setdefault(cls, {})
     current = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
     first = told.setdefault(sentence, current)
     if first != current:
-        pytest.skip(f"see the failure of {first}: {sentence}")
+        not_run(f"see the failure of {first.rpartition('::')[2]}")
     if cause is not None:
         raise cause
     pytest.fail(sentence, pytrace=False)
