@@ -6,6 +6,7 @@ for it: each fixture imports what it needs when it is first used.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -152,6 +153,18 @@ def freshkey_canary(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         yield canary
     if leaked := canary.leaked():
         pytest.fail("\n".join(leaked), pytrace=False)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Expect the failures that a contract class names; a check that passes nevertheless fails the run."""
+    contract = sys.modules.get("freshkey_testing.contract")
+    cls = getattr(item, "cls", None)
+    if contract is None or not isinstance(item, pytest.Function) or not isinstance(cls, type):
+        return
+    if issubclass(cls, contract.Contract):
+        reason = contract.known_failure(cls, item.originalname, item.name)
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 @pytest.hookimpl(wrapper=True)

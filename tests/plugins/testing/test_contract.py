@@ -6,6 +6,10 @@ import pytest
 
 from freshkey_testing import StoreContract
 from freshkey_testing.contract import Contract
+from kit_runs import run
+
+
+pytest_plugins = ["pytester"]
 
 
 def test_a_subclass_may_add_tests_and_fixtures() -> None:
@@ -20,7 +24,7 @@ def test_a_subclass_may_add_tests_and_fixtures() -> None:
 
 
 def test_a_test_of_the_kit_cannot_be_replaced() -> None:
-    with pytest.raises(TypeError, match=r"Mine.*test_it_has_a_name.*xfail\(reason"):
+    with pytest.raises(TypeError, match=r"Mine.*test_it_has_a_name.*known_failures = \{"):
 
         class Mine(StoreContract):
             def test_it_has_a_name(self) -> None:  # type: ignore[override]
@@ -44,29 +48,103 @@ def test_a_mixin_cannot_replace_a_test() -> None:
             pass
 
 
-def test_skip_and_xfail_without_a_reason_are_refused() -> None:
+@pytest.mark.parametrize("mark", [pytest.mark.xfail(reason="no time"), pytest.mark.skip(reason="no time")])
+def test_a_mark_does_not_let_a_test_be_replaced(mark: pytest.MarkDecorator) -> None:
     with pytest.raises(TypeError, match="test_it_has_a_name"):
 
-        class Skips(StoreContract):
-            @pytest.mark.skip(reason="no time")
-            def test_it_has_a_name(self) -> None:  # type: ignore[override]
-                pass
-
-    with pytest.raises(TypeError, match="test_it_has_a_name"):
-
-        class NoReason(StoreContract):
-            @pytest.mark.xfail
+        class Mine(StoreContract):
+            @mark
             def test_it_has_a_name(self) -> None:  # type: ignore[override]
                 pass
 
 
-def test_xfail_with_a_reason_is_allowed() -> None:
+@pytest.mark.parametrize("mark", [pytest.mark.xfail(reason="no time"), pytest.mark.skip(reason="no time")])
+def test_a_mark_on_the_test_of_the_kit_is_refused_and_removed(mark: pytest.MarkDecorator) -> None:
+    before = getattr(StoreContract.test_it_has_a_name, "pytestmark", [])
+    with pytest.raises(TypeError, match=r"Mine marks test_it_has_a_name.*known_failures = \{"):
+
+        class Mine(StoreContract):
+            test_it_has_a_name = mark(StoreContract.test_it_has_a_name)
+
+    assert getattr(StoreContract.test_it_has_a_name, "pytestmark", []) == before
+
+
+def test_marks_of_the_kit_itself_stay() -> None:
     class Mine(StoreContract):
-        @pytest.mark.xfail(reason="the vendor promised a fix")
-        def test_it_has_a_name(self) -> None:  # type: ignore[override]
-            pass
+        pass
 
-    assert "test_it_has_a_name" in vars(Mine)
+    assert [mark.name for mark in Mine.test_what_is_saved_is_loaded.pytestmark] == ["parametrize"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"test_it_has_a_nam": "no time"}, "test_it_has_a_nam, which is not a check of its contract kit"),
+        ({"test_of_mine": "no time"}, "test_of_mine, which is not a check"),
+        ({"test_it_has_a_name": " "}, "does not say why test_it_has_a_name fails"),
+    ],
+)
+def test_what_is_known_to_fail_is_named_with_a_reason(known: dict[str, str], sentence: str) -> None:
+    with pytest.raises(TypeError, match=sentence):
+        type("Mine", (StoreContract,), {"known_failures": known, "test_of_mine": lambda _: None})
+
+
+KNOWN = """
+import pytest
+from freshkey_testing.contract import Contract
+
+
+class {kit}(Contract):
+    def test_fails(self):
+        assert False
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_fails_once(self, number):
+        assert number == 1
+
+    @pytest.fixture
+    def broken(self):
+        assert False
+
+    def test_has_a_broken_fixture(self, broken):
+        pass
+
+
+{kit}.__module__ = "freshkey_testing.{kit}"
+
+
+class TestKnown({kit}):
+    known_failures = {{
+        "test_fails": "the vendor promised a fix",
+        "test_fails_once[2]": "2 is too much",
+        "test_has_a_broken_fixture": "no server yet",
+    }}
+
+
+class TestOther({kit}):
+    pass
+
+
+class TestMended({kit}):
+    known_failures = {{"test_fails_once": "both failed"}}
+"""
+
+
+def test_known_failures_are_expected_in_their_class_alone(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(pytester, monkeypatch, KNOWN.format(kit="Kit"), "-rxX")
+
+    result.stdout.fnmatch_lines(
+        [
+            "*strict*both failed*",
+            "XFAIL *TestKnown::test_fails - the vendor promised a fix",
+            "XFAIL *TestKnown::test_fails_once[[]2[]] - 2 is too much",
+            "XFAIL *TestKnown::test_has_a_broken_fixture - no server yet",
+        ]
+    )
+    # In the others all fail; the case that passes fails where both were named.
+    result.assert_outcomes(xfailed=4, passed=2, failed=4, errors=2)
 
 
 @pytest.mark.parametrize("depth", [1, 2])
