@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -127,6 +128,19 @@ def use(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "WORKER", SerialWorker("test-keychain"))
     monkeypatch.setattr(choice, "in_order", tuple)
     monkeypatch.setattr(store.KeyringItems, "item_limit", store.WINDOWS_ITEM_LIMIT)
+
+
+@contextmanager
+def full() -> Iterator[None]:
+    """Let every entry that is written be refused, within the block."""
+    calls, error = _library()
+
+    def refuse(**_: object) -> None:
+        raise error(8, "CredWrite", "Not enough memory resources are available to process this command.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "CredWrite", refuse)
+        yield
 
 
 def values(text: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from freshkey_testing.store_records import LONG, SECRET, caught, new_intent, new
 Contents = Callable[[], Collection[str]]
 AtRest = Path | Callable[[], Collection[bytes]] | None
 OpenProfile = Callable[[str], CredentialStore]
+BreakWrites = Callable[[], AbstractContextManager[object]] | None
 
 _OTHERS: Final = 0o077
 """Permissions of everybody but the owner."""
@@ -64,6 +66,15 @@ class StoreAtRest(Contract):
             " characters) and returns its store"
         )
 
+    @pytest.fixture
+    def break_writes(self) -> BreakWrites:
+        """Return a function whose context manager keeps the store from writing; by default, no file can be changed.
+
+        Override it for a store that keeps nothing in files, such as by closing the connection to a database. None means
+        that its writes cannot fail.
+        """
+        return read_only
+
     def test_a_tombstone_removes_the_secrets(self, store: CredentialStore, contents: Contents | None) -> None:
         """Signing out leaves no payload behind, not even an older one; the tombstone stays.
 
@@ -99,27 +110,35 @@ class StoreAtRest(Contract):
                 f"others may use {path.name} (mode {mode:04o}): create files with 0600 and directories with 0700"
             )
 
-    def test_a_write_that_fails_is_reported(self, store: CredentialStore) -> None:
+    def test_a_write_that_fails_is_reported(self, store: CredentialStore, break_writes: BreakWrites) -> None:
         """`save` and `intend` raise `StoreUnavailable` if nothing was written, and the last record stays.
 
         An intent that only seems to be written lets a refresh token be sent twice; a credential that only seems to be
-        saved is lost with the process. Files cannot be written during this check; other places are not tried.
+        saved is lost with the process.
         """
+        if break_writes is None:
+            not_applicable("writes of the store cannot fail")
         save(store, new_record(1))
         writes = {"intend": partial(store.intend, new_intent(2)), "save": partial(store.save, new_record(2))}
+        unbroken = []
         for name, write in writes.items():
             with store.lock(LONG):
-                with read_only() as refused:
+                with break_writes():
                     error = caught(write)
                 found = store.load()
             written = found.intent == new_intent(2) if name == "intend" else found.generation == 2  # noqa: PLR2004
-            if not refused or (error is None and written):  # what was refused is of no importance to this store
+            if error is None and written:
+                unbroken.append(f"{name}()")
                 continue
             assert error is not None, f"{name}() could not write, but reported no error: let it raise StoreUnavailable"
             assert isinstance(error, StoreError), (
                 f"{name}() could not write and raised {type(error).__name__}: raise StoreUnavailable"
             )
             assert written or found.record == new_record(1), f"after {name}() failed, load() loses the last record"
+        assert not unbroken, (
+            f"{' and '.join(unbroken)} wrote although no file could be changed: override the fixture break_writes to"
+            " return a context manager within which the store cannot write, or None if its writes cannot fail"
+        )
 
     def test_profiles_never_meet(self, store: CredentialStore, open_profile: OpenProfile) -> None:
         """A profile's key is opaque: compare it byte by byte, and hash it if the location allows fewer names.

@@ -58,6 +58,12 @@ class StoreContract(StoreAtRest):
             def contents(self, tmp_path):
                 return lambda: [decrypt(path.read_bytes()) for path in tmp_path.iterdir()]
 
+    A store that keeps nothing in files also says how its writes fail, with `break_writes`::
+
+            @pytest.fixture
+            def break_writes(self, database):
+                return database.read_only      # a context manager
+
     Attributes:
         deadline: Seconds that a check may take; one that takes longer fails, and says where it waits.
     """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from attrs import evolve
+from keyring.errors import PasswordSetError
 
 import credential_manager
 from counterparts.keychain import Keychain
@@ -20,7 +21,7 @@ from freshkey._stores.records.slots import SlottedStore
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 from freshkey_testing import StoreContract
-from freshkey_testing.store_at_rest import AtRest, Contents, OpenProfile
+from freshkey_testing.store_at_rest import AtRest, BreakWrites, Contents, OpenProfile
 
 
 MakeStore = Callable[[], CredentialStore]
@@ -31,6 +32,18 @@ def bodies(texts: Iterable[str]) -> list[str]:
     return [base64.urlsafe_b64decode(text.rpartition(".")[2] + "==").decode("latin-1") for text in texts]
 
 
+@contextmanager
+def refusing_keychain() -> Iterator[None]:
+    """Let the keychain store nothing, within the block."""
+
+    def refuse(*_: object) -> None:
+        raise PasswordSetError("it is locked")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keychain_store.KeyringItems, "_set", refuse)
+        yield
+
+
 class TestMemory(StoreContract):
     @pytest.fixture
     def make_store(self, profile: Profile) -> MakeStore:
@@ -38,6 +51,10 @@ class TestMemory(StoreContract):
 
     @pytest.fixture
     def at_rest(self) -> AtRest:
+        return None
+
+    @pytest.fixture
+    def break_writes(self) -> BreakWrites:
         return None
 
     @pytest.fixture
@@ -106,6 +123,10 @@ class TestCredentialManager(StoreContract):
         return profile.state_dir
 
     @pytest.fixture
+    def break_writes(self) -> BreakWrites:
+        return credential_manager.full
+
+    @pytest.fixture
     def open_profile(self, profile: Profile) -> OpenProfile:
         patient = evolve(profile, store_settings={"timeout": 60.0})
         # On Windows the store does that by itself.
@@ -136,6 +157,10 @@ class TestGnomeKeyring(StoreContract):
     @pytest.fixture
     def at_rest(self, profile: Profile) -> Path:
         return profile.state_dir
+
+    @pytest.fixture
+    def break_writes(self) -> BreakWrites:
+        return refusing_keychain
 
     @pytest.fixture
     def open_profile(self, profile: Profile) -> OpenProfile:

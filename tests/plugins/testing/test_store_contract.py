@@ -12,7 +12,7 @@ from freshkey._stores import memory
 from freshkey.model.profile import Profile
 from freshkey.model.storage import CredentialStore
 from freshkey_testing import StoreContract
-from freshkey_testing.store_at_rest import AtRest, Contents, OpenProfile
+from freshkey_testing.store_at_rest import AtRest, BreakWrites, Contents, OpenProfile
 from kit_runs import failed, failures, run
 
 
@@ -27,6 +27,10 @@ class TestMemory(StoreContract):
 
     @pytest.fixture
     def at_rest(self) -> AtRest:
+        return None
+
+    @pytest.fixture
+    def break_writes(self) -> BreakWrites:
         return None
 
     @pytest.fixture
@@ -450,3 +454,49 @@ def test_a_missing_fixture_fails_and_is_named(
     result = run(pytester, monkeypatch, source, "-k", check)
     assert failed(result) == {check}
     result.stdout.fnmatch_lines([f"*override the fixture {fixture} to return*"])
+
+
+NOT_IN_FILES = """
+    def write(self, data):
+        if self.place.closed:
+            raise self.closed_error("the connection is closed")
+
+    closed_error = {closed_error}
+"""
+CLOSES = """
+
+    @pytest.fixture
+    def break_writes(self, place):
+        @contextlib.contextmanager
+        def closed():
+            place.closed = True
+            yield
+            place.closed = False
+
+        return closed
+"""
+
+
+@pytest.mark.parametrize(
+    ("closes", "closed_error", "sentence"),
+    [
+        (CLOSES, "StoreUnavailable", None),
+        (CLOSES, "ValueError", "*intend() could not write and raised ValueError: raise StoreUnavailable*"),
+        (
+            "",
+            "ValueError",
+            "*intend() and save() wrote although no file could be changed: override the fixture break_writes*",
+        ),
+    ],
+    ids=["reported", "another error", "left out"],
+)
+def test_a_store_that_is_no_file_says_how_its_writes_fail(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, closes: str, closed_error: str, sentence: str | None
+) -> None:
+    source = SMALL_STORE.replace("{broken}", NOT_IN_FILES.replace("{closed_error}", closed_error))
+    source = source.replace("self.folder = None", "self.folder, self.closed = None, False")
+    result = run(pytester, monkeypatch, source + closes, "-k", "a_write_that_fails")
+
+    assert failed(result) == ({"test_a_write_that_fails_is_reported"} if sentence else set())
+    if sentence:
+        result.stdout.fnmatch_lines([sentence])
