@@ -173,6 +173,13 @@ class HookCaller:
         store: CredentialStore = answer  # type: ignore[assignment]  # duck-typed protocol, checked above
         return store
 
+    def store_plugin(self, profile: Profile) -> str:
+        """Return what the plugin that `store` asks is called in messages."""
+        if profile.store is None:
+            return f"the store of {shown(f'provider {self._provider!r}', self._found.get(self._provider))}"
+        name = f"store {profile.store}"
+        return shown(name, self._found.get(name))
+
     def _named_by_key(self, profile: Profile) -> Profile:
         """Return a profile whose name no other project's has: a store of others names what it keeps by that."""
         plugins = [each.plugin for each in self._manager.hook.store.get_hookimpls() if not each.wrapper]

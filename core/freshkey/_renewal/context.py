@@ -259,7 +259,7 @@ def _own_files(configuration: Configuration, approve: Approve | None) -> Callabl
 def _store(hooks: HookCaller, configuration: Configuration, profile: Profile) -> CredentialStore:
     """Return the store of a profile; errors in its settings name the line in the configuration."""
     try:
-        return clean_store(hooks.store(profile), profile)
+        return clean_store(hooks.store(profile), hooks.store_plugin(profile), profile)
     except StoreSettingWrong as error:
         wrong = error
     where = configuration.document

@@ -482,7 +482,7 @@ def test_a_plugin_s_store_shows_nothing_that_is_stored() -> None:
                 self.left = True
 
     inner = Leaky()
-    store = clean_store(inner, ME)  # type: ignore[arg-type]
+    store = clean_store(inner, "store vault", ME)  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable) as caught:
         store.save(Record(generation=1, payload=Secret(f'{{"refresh_token": "{REFRESH}"}}'), written_at=0.0))
     assert_clean(everything(caught.value))
