@@ -24,6 +24,9 @@ SMALL = Plan(processes=3, threads=2, expiries=8)
 if sys.platform == "win32":  # where each process takes seconds to start
     SMALL = evolve(SMALL, expiries=2, lifetime=12.0)
 KILLED = evolve(SMALL, kill=0.5, aim=0.5) if sys.platform != "win32" else evolve(SMALL, kill=0.1, aim=1.0)
+UNHURRIED = evolve(SMALL, expiries=3, lifetime=6.0) if sys.platform != "win32" else SMALL
+"""On a machine that is busy with other tests, a credential may take two seconds from the request to the store."""
+
 STORES = ["file", "keyring"] if sys.platform == "win32" else ["file"]
 """Only Windows always has a keychain, the Credential Manager."""
 
@@ -35,11 +38,11 @@ GOOD = Figures(expiries=6, refresh_grants=6, seen=Seen(gets=5, longest=0.1))
 
 @pytest.mark.parametrize("store", STORES)
 def test_without_kills_each_expiry_is_one_grant(tmp_path: Path, store: str) -> None:
-    plan = evolve(SMALL, store=store)
+    plan = evolve(UNHURRIED, store=store)
     figures = Soak(plan, tmp_path).run()
     assert figures.broken_promises(plan) == [], report(plan, figures)
-    assert figures.refresh_grants == figures.expiries >= SMALL.expiries
-    assert figures.seen.gets > SMALL.processes * SMALL.threads * 10
+    assert figures.refresh_grants == figures.expiries >= plan.expiries
+    assert figures.seen.gets > plan.processes * plan.threads * 10
     assert (figures.lost, figures.killed, figures.seen.refused_early) == ([], 0, 0)
     # Each is known, and judged, except perhaps the last one, which may come after the last report.
     assert len({round(end, 3) for end in figures.seen.ends}) >= figures.refresh_grants - 1
@@ -56,7 +59,7 @@ def test_with_kills_only_responses_of_killed_processes_are_lost(tmp_path: Path, 
 
 @pytest.mark.parametrize("store", STORES)
 def test_with_kills_and_a_grace_period_nothing_is_lost(tmp_path: Path, store: str) -> None:
-    plan = evolve(KILLED, grace=30.0, store=store)
+    plan = evolve(UNHURRIED, kill=KILLED.kill, aim=KILLED.aim, grace=30.0, store=store)
     figures = Soak(plan, tmp_path).run()
     assert figures.broken_promises(plan) == [], report(plan, figures)
     assert (figures.lost, figures.revoked_grants) == ([], 0)
