@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
 from freshkey._http.json_object import is_page
 from freshkey._http.messages import retry_after
+from freshkey._text.durations import duration
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import IntermediaryAnswer, LoginRequired, ProviderRefused, TransientError
 from freshkey.model.exchange import Request, Response
@@ -50,10 +52,11 @@ def raise_for_status(
     """
     status, host = response.status, urlsplit(request.url).hostname or "the server"
     if status in _TRANSIENT or (status >= 500 and status not in _FROM_THE_NETWORK):  # noqa: PLR2004  RFC 9110, section 15.6
-        raise TransientError(
-            f"{host} is temporarily unavailable (status {status})",
-            retry_after=retry_after(response.headers, clock.now().wall),
-        )
+        wait = retry_after(response.headers, clock.now().wall)
+        message = f"{host} is temporarily unavailable (status {status}){asks_to_wait(wait)}"
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            message = f"{host} is limiting the rate of requests (status {status}){asks_to_wait(wait)}"
+        raise TransientError(message, retry_after=wait)
     if status in _FROM_THE_NETWORK or (not pages and _is_page(response)):
         raise IntermediaryAnswer(
             f"the response is probably not from {host} (status {status})",
@@ -66,6 +69,11 @@ def raise_for_status(
             f"{host} rejected the request (status {status})",
             hint="Check the profile's settings, and the permissions of the account",
         )
+
+
+def asks_to_wait(seconds: float | None) -> str:
+    """Return how long a server asks to wait, as the end of a message; empty if it does not."""
+    return f", and asks to wait {duration(seconds, up=True)}" if seconds else ""
 
 
 def _is_page(response: Response) -> bool:

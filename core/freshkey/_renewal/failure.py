@@ -14,6 +14,7 @@ from attrs import frozen
 from freshkey import expiry
 from freshkey._http.circuit_breaker import OF_COMMANDS
 from freshkey._interprocess.hints import Hints
+from freshkey._text.durations import duration
 from freshkey.clock import Moment
 from freshkey.errors import (
     ConfigurationError,
@@ -35,18 +36,20 @@ from freshkey.model.storage import Intent
 
 
 _SENTENCES: Final[dict[type[FreshkeyError], str]] = {
-    TransientError: "renewing failed for now in another process",
-    OutcomeUnknown: "another process got no usable response",
-    ProtocolError: "another process got an invalid response",
-    IntermediaryAnswer: "another process got a response that is probably not the server's",
-    LoginRequired: "another process found that the user must sign in again",
-    ProviderRefused: "the provider rejected the request of another process",
-    ConfigurationError: "another process could not use the configuration",
-    TrustNeeded: "another process did not run a command that is not trusted",
-    PluginBroken: "the provider's plugin failed in another process",
-    FreshkeyError: "renewing failed in another process",
+    TransientError: "an earlier attempt to renew failed for now",
+    OutcomeUnknown: "an earlier attempt to renew got no usable response",
+    ProtocolError: "an earlier attempt to renew got an invalid response",
+    IntermediaryAnswer: "an earlier attempt to renew got a response that is probably not the server's",
+    LoginRequired: "an earlier attempt to renew found that the user must sign in again",
+    ProviderRefused: "the provider rejected an earlier attempt to renew",
+    ConfigurationError: "an earlier attempt to renew could not use the configuration",
+    TrustNeeded: "an earlier attempt to renew did not run a command that is not trusted",
+    PluginBroken: "the provider's plugin failed in an earlier attempt to renew",
+    FreshkeyError: "an earlier attempt to renew failed",
 }
-"""The classes that other processes raise again, with their words for it."""
+"""The classes that other processes raise again, with their words for it. Which process it was, no one can tell: another
+program, or the command that the user ran before.
+"""
 
 _KINDS: Final = {kind.__name__: kind for kind in _SENTENCES}
 
@@ -256,5 +259,5 @@ def _words(code: str) -> str:
 
 
 def _when(ago: float, wait: float) -> str:
-    found = f"found {max(0.0, ago):.0f} s ago"
-    return f"{found}; next try in {math.ceil(wait)} s" if 0 < wait < math.inf else found
+    found = f"found {duration(ago)} ago"
+    return f"{found}; next try in {duration(wait, up=True)}" if 0 < wait < math.inf else found

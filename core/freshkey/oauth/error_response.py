@@ -13,6 +13,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from freshkey._http.messages import retry_after
+from freshkey._http.status import asks_to_wait
 from freshkey.errors import (
     FreshkeyError,
     IntermediaryAnswer,
@@ -57,6 +58,11 @@ TRANSIENT_CODES: Final = frozenset(
     }
 )
 """Temporary errors whatever the status."""
+
+_RATE_LIMITS: Final = frozenset(
+    {"slow_down", "rate_limit_error", "ratelimited", "rate_limited", "rate_limit_exceeded", "too_many_requests"}
+)
+"""Those of them that say that there were too many requests."""
 
 USER_CODES: Final = frozenset(
     {
@@ -266,8 +272,12 @@ def refusal_error(response: Response, now: float, *, as_itself: bool = False) ->
     # The token may have been used behind a gateway, but the next response shows that; a sign-in after each 5xx would be
     # worse. See docs/decisions.md, "500, 502, 503 and 504 count as "refused for now"".
     if status in TRANSIENT_STATUSES or status >= 500 or _is_one_of(refusal.code, TRANSIENT_CODES):  # noqa: PLR2004  RFC 9110, section 15.6
-        message = f"the authorization server cannot handle the request right now: {refusal}"
-        return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
+        wait = retry_after(response.headers, now)
+        limited = status == HTTPStatus.TOO_MANY_REQUESTS or _is_one_of(refusal.code, _RATE_LIMITS)
+        message = f"the authorization server is temporarily unavailable: {refusal}{asks_to_wait(wait)}"
+        if limited:
+            message = f"the authorization server is limiting the rate of requests: {refusal}{asks_to_wait(wait)}"
+        return TransientError(message, retry_after=wait, code="server-unavailable")
     if 300 <= status < 400 or not (ended or _is_the_servers(response, refusal)):  # noqa: PLR2004  RFC 9110, section 15.4
         return _not_the_servers(response, refusal)
     if ended:

@@ -18,6 +18,7 @@ from attrs import define, field
 
 from freshkey._http.json_object import read_object
 from freshkey._http.messages import retry_after
+from freshkey._http.status import asks_to_wait
 from freshkey._http.url import checked_url
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
@@ -222,8 +223,10 @@ def _facts(response: Response, address: str, clock: Clock) -> dict[str, Any]:
             raise ProtocolError("the response is not a valid JSON object")
         return facts
     if response.status in TRANSIENT_STATUSES or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        message = f"the metadata of the authorization server is temporarily unavailable (status {response.status})"
         wait = retry_after(response.headers, clock.now().wall)
+        limited = response.status == HTTPStatus.TOO_MANY_REQUESTS
+        what = "is limiting the rate of requests" if limited else "is temporarily unavailable"
+        message = f"the authorization server's metadata endpoint {what} (status {response.status}){asks_to_wait(wait)}"
         raise TransientError(message, retry_after=wait, code="metadata-unavailable")
     raise _not_found(address)
 

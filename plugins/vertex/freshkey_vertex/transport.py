@@ -140,7 +140,9 @@ class Transport:
         # An exception ends google-auth's own retry loops.
         # See docs/decisions.md, "google-auth uses freshkey's HTTP client, and gets one attempt".
         if _may_pass(response):
-            message = f"{host} is temporarily unavailable: {read_refusal(response)}"
+            limited = response.status == HTTPStatus.TOO_MANY_REQUESTS
+            what = "is limiting the rate of requests" if limited else "is temporarily unavailable"
+            message = f"{host} {what}: {read_refusal(response)}"
             after, local = plugin.retry_after(response.headers, now), self._is_near(url)
             starting = local and response.status in _STARTING
             raise TransientError(message, retry_after=after, local=local, starting=starting, code="server-unavailable")

@@ -317,7 +317,7 @@ def test_status_has_the_error_of_the_last_attempt(world: World) -> None:
         keeper.get("me")
     assert keeper.status("me").last_error == "no route"
     elsewhere = world.keeper().status("me")
-    assert elsewhere.last_error == "renewing failed for now in another process (found 0 s ago; next try in 30 s)"
+    assert elsewhere.last_error == "an earlier attempt to renew failed for now (found 0 s ago; next try in 30 s)"
     assert elsewhere.last_error_code == "temporarily-unavailable"
     world.clock.advance(31)
     keeper.get("me")

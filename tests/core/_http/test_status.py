@@ -68,6 +68,29 @@ def test_how_long_to_wait() -> None:
     assert caught.value.retry_after == 30
 
 
+@pytest.mark.parametrize(
+    ("status", "wait", "message"),
+    [
+        (
+            429,
+            {"retry_after": "30"},
+            "api.example.com is limiting the rate of requests (status 429), and asks to wait 30 s",
+        ),
+        (429, {}, "api.example.com is limiting the rate of requests (status 429)"),
+        (
+            503,
+            {"retry_after": "600"},
+            "api.example.com is temporarily unavailable (status 503), and asks to wait 10 min",
+        ),
+        (503, {"retry_after": "0"}, "api.example.com is temporarily unavailable (status 503)"),
+    ],
+)
+def test_limit_is_called_that_and_how_long_it_lasts(status: int, wait: dict[str, str], message: str) -> None:
+    with pytest.raises(TransientError) as caught:
+        raise_for_status(REQUEST, response(status, JSON, **wait))
+    assert caught.value.message == message
+
+
 def test_pages() -> None:
     with pytest.raises(IntermediaryAnswer):
         raise_for_status(REQUEST, response(200, b"hello", content_type="text/html; charset=utf-8"))

@@ -38,6 +38,11 @@ def test_error_is_repeated_with_its_age_and_the_time_left() -> None:
     assert (error.message, error.retry_after) == ("no route", 90.0), "the original can be repeated again"
 
 
+def test_long_times_are_said_in_minutes() -> None:
+    again = Failure(TransientError("no route"), found_at=0.0, retry_at=1300.0).again(398.0)
+    assert again.message == "no route (found 7 min ago; next try in 16 min)"
+
+
 @pytest.mark.parametrize("retry_at", [math.inf, 50.0, 10.0])
 def test_without_a_pause_only_the_age_is_said(retry_at: float) -> None:
     again = Failure(ProviderRefused("no"), found_at=51.0, retry_at=retry_at).again(50.0)
@@ -60,7 +65,7 @@ def test_nearest_class_that_every_process_knows_is_shared(error: FreshkeyError, 
 
 
 def test_status_describes_what_another_process_found() -> None:
-    sentence = "the provider rejected the request of another process: example no plan"
+    sentence = "the provider rejected an earlier attempt to renew: example no plan"
     assert describe_shared(SHARED, NOW, owned=True) == f"{sentence} (found 12 s ago; next try in 18 s)"
     assert describe_shared(SHARED, evolve(NOW, elapsed=100.0), owned=True) == f"{sentence} (found 62 s ago)"
     assert describe_shared(SHARED, evolve(NOW, boot_id="another"), owned=True) == sentence

@@ -256,7 +256,17 @@ def test_retry_after_is_kept(answer: Answer, value: str, seconds: float | None) 
 
     assert isinstance(error, TransientError)
     assert error.retry_after == seconds
-    assert "429" in str(error)
+    asks = {10.0: ", and asks to wait 10 s", 3600.0: ", and asks to wait 60 min"}.get(seconds or 0.0, "")
+    assert error.message == f"the authorization server is limiting the rate of requests: status 429{asks}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "limited"),
+    [(400, "rate_limit_exceeded", True), (503, "slow_down", True), (500, "server_error", False)],
+)
+def test_limit_is_called_that_whatever_the_status(answer: Answer, status: int, code: str, limited: bool) -> None:
+    error = refusal_error(answer({"error": code}, status), NOW)
+    assert ("limiting the rate of requests" in str(error), error.code) == (limited, "server-unavailable")
 
 
 def test_a_retry_after_date_is_relative_to_the_given_time(answer: Answer) -> None:

@@ -129,7 +129,9 @@ def _refusal(response: Response, now: float) -> FreshkeyError:
     if response.status == HTTPStatus.UNAUTHORIZED:
         return LoginRequired("IAM Identity Center no longer accepts this sign-in", code="sign-in-ended")
     if response.status in {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS} or response.status >= 500:  # noqa: PLR2004  RFC 9110, section 15.6
-        message = f"the IAM Identity Center access portal is temporarily unavailable (status {response.status})"
+        limited = response.status == HTTPStatus.TOO_MANY_REQUESTS
+        what = "is limiting the rate of requests" if limited else "is temporarily unavailable"
+        message = f"the IAM Identity Center access portal {what} (status {response.status})"
         return TransientError(message, retry_after=retry_after(response.headers, now), code="server-unavailable")
     return ProviderRefused(
         f"the IAM Identity Center access portal refused the request (status {response.status})", code="request-refused"
