@@ -118,6 +118,18 @@ def project_of(path: Path | str, directory: Path | None = None) -> Path | None:
     return outermost
 
 
+def why_project(project: Path, directory: Path | None = None) -> str:
+    """Return why a directory is a project, as half a sentence for a message: ``it contains .git``.
+
+    Args:
+        project: What `project_of` returned.
+        directory: The working directory; that of the process by default.
+    """
+    owner = owner_of(directory or Path())
+    marker = next((name for name in MARKERS if is_marked(project, (name,), owner)), None)
+    return f"it contains {marker}" if marker is not None else "it is the working directory"
+
+
 def is_marked(directory: Path, names: Iterable[str], owner: int | None) -> bool:
     """Return whether a directory has one of the files or directories `names`, and nobody else put it there.
 

@@ -20,7 +20,7 @@ from attrs.validators import instance_of
 
 from freshkey._files.bounded import NotRegularError, TooLongError, read_bounded
 from freshkey._files.path_text import shown_path
-from freshkey._files.project_place import project_of
+from freshkey._files.project_place import project_of, why_project
 from freshkey._files.unchangeable import ensure_unchangeable
 from freshkey._files.variable_paths import variable_paths
 from freshkey._text.shell_words import shell_quoted
@@ -143,11 +143,12 @@ def refuse_state_in_project(state_dir: Path, environ: Mapping[str, str] = os.env
     Raises:
         ConfigurationError: The state directory is in the current project.
     """
-    if project_of(state_dir) is not None:
+    if (project := project_of(state_dir)) is not None:
+        variable, place = _decided_by("STATE", environ), shown_path(str(project)) or "a directory"
         raise ConfigurationError(
-            f"the state directory, set by {_decided_by('STATE', environ)}, is in the current project, which could "
-            "decide there what you trust",
-            hint="Set FRESHKEY_STATE_DIR to a directory outside the project",
+            f"the state directory, set by {variable}, is in {place}, which counts as the current project because "
+            f"{why_project(project)}; a project could decide there what you trust",
+            hint="Set FRESHKEY_STATE_DIR to a directory outside it",
             code="state-directory-in-project",
         )
 

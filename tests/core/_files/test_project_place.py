@@ -15,6 +15,7 @@ from freshkey._files.project_place import (
     MARKERS,
     leads_into_project,
     project_of,
+    why_project,
     without_project_path,
 )
 from second_user import SecondUser
@@ -53,6 +54,13 @@ def test_outermost_marker_counts(project: Path) -> None:
 def test_working_directory_is_the_project_without_a_marker(tmp_path: Path) -> None:
     assert project_of(tmp_path / "a" / "b", tmp_path) == Path(os.path.realpath(tmp_path))
     assert project_of(tmp_path / "b", tmp_path / "a") is None
+
+
+def test_message_can_say_why_a_directory_is_a_project(project: Path, tmp_path: Path) -> None:
+    assert why_project(project, project / "sub") == "it contains .git"
+    assert why_project(tmp_path, tmp_path) == "it is the working directory"
+    (tmp_path / "Makefile").touch()
+    assert why_project(tmp_path, tmp_path) == "it contains Makefile"
 
 
 @pytest.mark.parametrize("marker", MARKERS)

@@ -143,6 +143,7 @@ def test_state_directory_in_the_project_is_refused(file: Path, state: Path) -> N
         with raises_code(ConfigurationError, "state-directory-in-project") as caught:
             ensure_own_environment(file.parent / "state", None, {name: "x"})
         assert name in caught.value.message
+        assert f"is in {file.parent}, which counts as the current project because" in caught.value.message
     ensure_own_environment(state, None, {})
 
 
