@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from freshkey.hooks import CONTRACT, hookimpl
     from freshkey.model.credential import ApiKey, Credential, CredentialSource, OAuthToken
     from freshkey.model.description import Description, Inspection, Validity
+    from freshkey.model.endpoints import host_flaw
     from freshkey.model.exchange import BoundSend, HostLimited, Network, Request, Response, Send
     from freshkey.model.identity import Identity
     from freshkey.model.interaction import Interaction, LoggingReporter, NonInteractive, Reporter, is_attended
@@ -89,6 +90,7 @@ _HOMES: Final = {
     "hooks": "CONTRACT hookimpl",
     "model.credential": "ApiKey Credential CredentialSource OAuthToken",
     "model.description": "Description Inspection Validity",
+    "model.endpoints": "host_flaw",
     "model.exchange": "BoundSend HostLimited Network Request Response Send",
     "model.identity": "Identity",
     "model.interaction": "Interaction LoggingReporter NonInteractive Reporter is_attended",
@@ -113,12 +115,13 @@ __all__ = [
     "TooLongError", "Validity", "Verdict",
     "authorities_flaw", "changed_settings", "checked_program", "checked_url", "child_environment",
     "descriptor_is_there", "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret",
-    "file_name", "file_version", "form", "helper_environment", "hookimpl", "install_command", "is_attended",
-    "is_implausible", "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw",
-    "private_dir", "quoted", "raise_for_status", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
-    "read_unchangeable", "remove_private", "retry_after", "run_command", "run_helper", "run_login_command",
-    "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options", "tls_context", "tls_failure", "unmarked",
-    "unused_settings", "utc_time", "variable_paths", "without_project_path", "write_private", "wrong_option",
+    "file_name", "file_version", "form", "helper_environment", "hookimpl", "host_flaw", "install_command",
+    "is_attended", "is_implausible", "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like",
+    "parse_json_object", "path_flaw", "private_dir", "quoted", "raise_for_status", "read_bounded", "read_helper_json",
+    "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after", "run_command",
+    "run_helper", "run_login_command", "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options",
+    "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time", "variable_paths", "without_project_path",
+    "write_private", "wrong_option",
 ]
 # fmt: on
 

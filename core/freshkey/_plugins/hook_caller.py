@@ -13,8 +13,8 @@ import attrs
 from attrs import define, field
 
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format, unhidden_field
+from freshkey._plugins.description_flaws import flaw_of_hosts, flaw_of_source
 from freshkey._plugins.outgoing_text import clean_error, clean_reporter, clean_result, redactor
-from freshkey._plugins.source_flaws import flaw_of_source
 from freshkey._plugins.wiring import OBSERVER, shown
 from freshkey._text.redact import redacted
 from freshkey._text.tracebacks import HINT, add_note, traceback_note
@@ -120,6 +120,8 @@ class HookCaller:
         for source in description.sources:
             if flaw := flaw_of_source(source):
                 raise self._broken(f"its source {source.id!r} {flaw}", profile, code="plugin-source-invalid")
+        if flaw := flaw_of_hosts(description.hosts):
+            raise self._broken(f"its Description.hosts {flaw}", profile, code="plugin-host-invalid")
         if self._formats is None:
             self._must_hide_secrets(description, profile)
         self._formats = tuple(description.formats.values())

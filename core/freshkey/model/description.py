@@ -37,8 +37,9 @@ class Description:
         repeats_for: Seconds for which its server repeats the answer to a single-use refresh token that it has already
             answered, if the first answer was lost: 0 for a strict server, which ends the sign-in instead. None if
             unknown. See docs/decisions.md, "How often a refresh token is sent again".
-        hosts: Hosts that it may call for the given profile. A stored sign-in is bound to them: if the settings add one
-            later, the user must sign in again.
+        hosts: Names of the hosts that it may call for the given profile, without scheme, port and path, and without
+            wildcards: see `freshkey.plugin.host_flaw`. On each of them, every port may be called. A stored sign-in is
+            bound to them: if the settings add one later, the user must sign in again.
         binding: Issuer, token endpoint and client ID as configured in the given profile. A stored credential whose
             `Credential.binding` has a different value for any of these is not used: the user must sign in again.
         variables: Names of the environment variables in which clients of this provider look for a credential.

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url, is_implausible, quoted
+from freshkey.plugin import HELPER_TIMEOUT, Command, Profile, checked_url, host_flaw, is_implausible, quoted
 
 
 AUTHORIZE_URL: Final = "https://platform.claude.com/oauth/authorize"
@@ -62,6 +62,12 @@ _HEADER_VALUE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _RESERVED_HEADERS: Final = frozenset(
     {"authorization", "x-api-key", "cookie", "host", "content-length", "transfer-encoding"}
 )
+
+
+def _names_hosts(value: object, attribute: Attribute[tuple[str, ...]], hosts: tuple[str, ...]) -> None:  # noqa: ARG001  attrs
+    for host in hosts:
+        if flaw := host_flaw(host):
+            raise ValueError(flaw)
 
 
 @frozen(kw_only=True)
@@ -118,7 +124,7 @@ class ClaudeSettings:
     device_url: str | None = field(default=None, metadata=_UNBOUND)
     revoke_replaced: bool = True
     profile_url: str | None = None
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = field(default=(), validator=_names_hosts)
     scopes: tuple[str, ...] = SCOPES
     authorize_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
     flow: Literal["browser", "device"] = "browser"

@@ -39,6 +39,11 @@ def test_unsafe_url_is_an_error_that_names_the_setting(name: str) -> None:  # NE
     assert caught.value.__context__ is None
 
 
+def test_host_with_a_port_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"which has a port: write 'a\.example'"):
+        ClaudeSettings(hosts=("b.example", "a.example:8443"))
+
+
 def test_plain_http_is_for_this_machine_alone() -> None:
     url = "http://127.0.0.1:8000/token"  # whether it is permitted is for the core to decide
     assert ClaudeSettings(token_url=url).token_url == url

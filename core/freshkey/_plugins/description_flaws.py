@@ -1,8 +1,21 @@
-"""Whether the sources that a provider describes can work: checked when it is loaded, and for each profile."""
+"""Whether what a provider describes can work: checked when it is loaded, and for each profile."""
 
 from __future__ import annotations
 
+from freshkey.model.endpoints import host_flaw
 from freshkey.model.source import Source, finds_nothing
+
+
+def flaw_of_hosts(hosts: object) -> str | None:
+    """Return why `Description.hosts` would not allow what its author means, as a fragment to follow its name."""
+    if not isinstance(hosts, tuple | list | set | frozenset):
+        return f"is a {type(hosts).__name__} instead of a tuple of names, such as ('api.example',)"
+    for host in hosts:
+        if not isinstance(host, str):
+            return f"has a {type(host).__name__} instead of the name of a host"
+        if flaw := host_flaw(host):
+            return flaw
+    return None
 
 
 def flaw_of_source(source: Source) -> str | None:
