@@ -30,7 +30,7 @@ from freshkey.adapters.account import AccountSource
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import TransientError, about
 from freshkey.events import Event, SignedOut, Subscribers
-from freshkey.model.credential import C, Credential, GetOptions, of_kind
+from freshkey.model.credential import C, Credential, GetOptions, Kind, of_kind
 from freshkey.model.description import Description, Inspection
 from freshkey.model.interaction import Approve, Interaction, LoggingReporter, NonInteractive, Reporter
 
@@ -121,7 +121,7 @@ class Keeper:
     def get(self, profile: str | None = None, **options: Unpack[GetOptions]) -> Credential: ...
 
     @overload
-    def get(self, profile: str | None = None, *, kind: type[C], **options: Unpack[GetOptions]) -> C: ...
+    def get(self, profile: str | None = None, *, kind: Kind[C], **options: Unpack[GetOptions]) -> C: ...
 
     def get(
         self,
@@ -129,7 +129,7 @@ class Keeper:
         *,
         min_ttl: float = 0.0,
         refused: Credential | None = None,
-        kind: type[Credential] | None = None,
+        kind: Kind[Credential] | None = None,
         account: str | None = None,
     ) -> Credential:
         """Return a usable credential: from memory if it is fresh, otherwise as soon as there is one.
@@ -144,12 +144,14 @@ class Keeper:
                 another tool's credential has less left and that tool has no newer one, that is an error.
             refused: A credential from this keeper that a server rejected. A newer one is returned; if there is
                 none yet, it is renewed now.
-            kind: The class that the credential must have, such as `freshkey.ApiKey`; the result is typed as that.
+            kind: The class that the credential must have, such as `freshkey.ApiKey`, or a tuple of classes of which any
+                will do; the result is typed as that.
             account: Which of several identities under the profile: any text of up to 256 bytes in UTF-8, compared byte
                 by byte. None if there is only one.
 
         Raises:
             ConfigurationError: It has another class than `kind` (``wrong-credential-kind``).
+            TypeError: `kind` is no class, and no tuple of classes.
             LoginRequired: The user must sign in.
             TransientError: It has less than `min_ttl` left, and there is no newer one (``expires-too-soon``).
             FreshkeyError: There is no usable credential; each class says what to do next.
@@ -160,7 +162,7 @@ class Keeper:
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
-                return held.credential if kind is None else of_kind(held.credential, kind, profile)
+                return held.credential if kind is None else self._of_kind(held.credential, kind, profile, account)
         asking = self._asking(profile, account, min_ttl, refused)
         with about(profile, account):
             try:
@@ -169,13 +171,13 @@ class Keeper:
                     future = asking.send(future.wait(self._timeout))
             except StopIteration as answer:
                 credential: Credential = answer.value
-                return credential if kind is None else of_kind(credential, kind, profile)
+                return credential if kind is None else self._of_kind(credential, kind, profile, account)
 
     @overload
     async def aget(self, profile: str | None = None, **options: Unpack[GetOptions]) -> Credential: ...
 
     @overload
-    async def aget(self, profile: str | None = None, *, kind: type[C], **options: Unpack[GetOptions]) -> C: ...
+    async def aget(self, profile: str | None = None, *, kind: Kind[C], **options: Unpack[GetOptions]) -> C: ...
 
     async def aget(
         self,
@@ -183,7 +185,7 @@ class Keeper:
         *,
         min_ttl: float = 0.0,
         refused: Credential | None = None,
-        kind: type[Credential] | None = None,
+        kind: Kind[Credential] | None = None,
         account: str | None = None,
     ) -> Credential:
         """Like `get`, for asyncio: does not block the event loop.
@@ -195,7 +197,7 @@ class Keeper:
         if held is not None and refused is None:
             now = self._elapsed()
             if now < held.refresh_at and now + min_ttl < held.expires_at:
-                return held.credential if kind is None else of_kind(held.credential, kind, profile)
+                return held.credential if kind is None else self._of_kind(held.credential, kind, profile, account)
         asking = self._asking(profile, account, min_ttl, refused)
         try:
             future = next(asking)
@@ -205,7 +207,7 @@ class Keeper:
                 future = asking.send(arrived)
         except StopIteration as answer:
             credential: Credential = answer.value
-            return credential if kind is None else of_kind(credential, kind, profile)
+            return credential if kind is None else self._of_kind(credential, kind, profile, account)
 
     def prefetch(self, *profiles: str, account: str | None = None) -> None:
         """Start getting credentials in the background for `profiles`, or the selected one, and return at once.
@@ -493,6 +495,11 @@ class Keeper:
 
     def _must_be_open(self) -> None:
         self._profiles.must_be_open()
+
+    def _of_kind(self, credential: Credential, kind: Kind[C], profile: str | None, account: str | None) -> C:
+        """Return a credential that must be of a class; the error names the profile, whoever selected it."""
+        with _about(self._open_profile(profile, account)):
+            return of_kind(credential, kind)
 
     def _open_profile(self, profile: str | None, account: str | None = None) -> ManagedCredential:
         """Return a profile of this keeper, and open it first if needed."""

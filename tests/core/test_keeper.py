@@ -131,8 +131,35 @@ def test_kind_of_credential_is_checked_and_typed(world: World) -> None:
 
     asyncio.run(ask())
     assert_type(keeper.get("me"), Credential)
+    for selected in (keeper, world.keeper()):
+        with raises_code(ConfigurationError, "wrong-credential-kind") as caught:
+            selected.get(kind=ApiKey)
+        assert str(caught.value).startswith("me: the credential is of class OAuthToken, and ApiKey was asked for")
     source: CredentialSource = keeper
     assert source.get("me") is keeper.get("me", kind=Credential)
+
+
+class Signed(ApiKey):
+    """Another class of credentials."""
+
+
+def test_any_of_several_kinds_will_do(world: World) -> None:
+    keeper = world.signed_in()
+    found = keeper.get("me", kind=(ApiKey, OAuthToken))
+    assert_type(found, Credential)
+    assert isinstance(found, OAuthToken)
+    assert_type(keeper.get("me", kind=(OAuthToken,)), OAuthToken)
+    assert found is asyncio.run(keeper.aget("me", kind=(ApiKey, OAuthToken)))
+    with raises_code(ConfigurationError, "wrong-credential-kind") as caught:
+        keeper.get("me", kind=(Signed, ApiKey))
+    assert "Signed or ApiKey was asked for" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", [(), "OAuthToken", [OAuthToken], (OAuthToken, "ApiKey"), OAuthToken | ApiKey])
+def test_what_is_no_kind_is_refused_in_one_sentence(world: World, kind: Any) -> None:
+    keeper = world.signed_in()
+    with pytest.raises(TypeError, match="kind must be a class of credentials, or a tuple"):
+        keeper.get("me", kind=kind)
 
 
 def test_the_selected_profile_and_its_name_share_one_credential(world: World) -> None:

@@ -340,17 +340,26 @@ class ApiKey(Credential):
         return {self.header: prefix + self.key.reveal()}
 
 
-def of_kind(credential: Credential, kind: type[C], profile: str | None) -> C:
-    """Return a credential that must be of one class, as that class.
+Kind = type[C] | tuple[type[C], ...]
+"""A class of credentials, or several of which any will do, as for `isinstance`."""
+
+
+def of_kind(credential: Credential, kind: Kind[C]) -> C:
+    """Return a credential that must be of a class, as that class.
 
     Raises:
         ConfigurationError: It is of another class.
+        TypeError: `kind` is something else.
     """
+    kinds: tuple[object, ...] = kind if isinstance(kind, tuple) else (kind,)
+    classes = [each for each in kinds if isinstance(each, type)]
+    if not classes or len(classes) < len(kinds):
+        raise TypeError("kind must be a class of credentials, or a tuple of such classes with at least one")
     if isinstance(credential, kind):
         return credential
     raise ConfigurationError(
-        f"the credential is of class {type(credential).__name__}, and {kind.__name__} was asked for",
-        profile=profile,
+        f"the credential is of class {type(credential).__name__}, and"
+        f" {' or '.join(each.__name__ for each in classes)} was asked for",
         hint="Name a profile whose provider issues that class, or ask for this one",
         code="wrong-credential-kind",
     )
