@@ -29,9 +29,15 @@ def forge_store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def forge(server: AuthorizationServer, tmp_path: Path, forge_store: str) -> Iterator[Forge]:
+def warm() -> bool:
+    """Whether processes need not import what others before them have imported; see `Forge`."""
+    return False
+
+
+@pytest.fixture
+def forge(server: AuthorizationServer, tmp_path: Path, forge_store: str, warm: bool) -> Iterator[Forge]:
     settings = {**server.settings(), "provider": "claude_oauth", "store": forge_store}
-    with Forge(settings, tmp_path) as forge:
+    with Forge(settings, tmp_path, warm=warm) as forge:
         assert works(server, forge.run("login"))
         yield forge
         if forge_store == "keyring":

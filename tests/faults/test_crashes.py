@@ -24,6 +24,12 @@ GRACE = 600.0
 """Seconds, more than any test takes on a busy machine."""
 
 
+@pytest.fixture
+def warm() -> bool:
+    """A killed process has imported what it needs: when that happens makes no difference here, and takes most time."""
+    return True
+
+
 def kill(forge: Forge, point: str) -> None:
     assert forge.run("refresh", at=point) == Ended(KILLED, 0, {})
 

@@ -1,8 +1,9 @@
 """A process that forks one keeper per command, and causes a fault in it at a named point of a renewal.
 
-`Forge` starts it. It is single-threaded and has everything imported, so a repetition takes milliseconds instead of the
-startup time of an interpreter. Commands are JSON lines on stdin: what to do, and which fault to cause at which point.
-Results are JSON lines: the child's process id, then how it ended and what it reported.
+`Forge` starts it. It is single-threaded and has imported what this module does, so a repetition does not take the
+startup time of an interpreter. A warm one also imports, before the next fork, what children imported when they needed
+it: that is most of what a repetition takes. Commands are JSON lines on stdin: what to do, and which fault to cause at
+which point. Results are JSON lines: the child's process id, then how it ended and what it reported.
 
 Windows cannot fork. There `Forge` gives each command to a process that already waits for one; see `warm_processes`.
 """
@@ -18,10 +19,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPConnection
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-import httpx
 from attrs import frozen
 
 from freshkey import Configuration, FreshkeyError, Keeper, _failpoints
@@ -33,7 +38,7 @@ from freshkey._stores.keychain.store import KeyringItems
 from freshkey_cli import main
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
-from waiting import until
+from waiting import PATIENCE, until
 from warm_processes import HALTING, KILLED, Warm, give_back, kill, take
 
 
@@ -65,8 +70,14 @@ _reached = threading.Event()
 
 def works(server: AuthorizationServer, ended: Ended) -> bool:
     """Return whether the process got a token that the protected resource accepts."""
-    headers = {"Authorization": f"Bearer {ended.said['token']}"}
-    return httpx.get(server.urls.resource, headers=headers, trust_env=False).status_code == 200
+    resource = urlsplit(server.urls.resource)
+    # Not httpx, which prepares TLS for each connection: that takes longer than a whole renewal.
+    connection = HTTPConnection(resource.netloc, timeout=PATIENCE)
+    try:
+        connection.request("GET", resource.path, headers={"Authorization": f"Bearer {ended.said['token']}"})
+        return connection.getresponse().status == HTTPStatus.OK
+    finally:
+        connection.close()
 
 
 def until_halted(pid: int) -> None:
@@ -83,11 +94,13 @@ class Forge:
     Args:
         settings: Settings of the profile ``me``.
         home: The directory with their configuration and state.
+        warm: Whether processes need not import what others before them have imported. That hides what an import does
+            that comes late, such as at exit.
     """
 
-    def __init__(self, settings: dict[str, Any], home: Path) -> None:
+    def __init__(self, settings: dict[str, Any], home: Path, *, warm: bool = False) -> None:
         self._settings, self._home = settings, home
-        self._arguments = [json.dumps(settings), str(home)]
+        self._arguments = [json.dumps(settings), str(home), *(["--warm"] if warm else [])]
         self._running: int | None = None
         self._warm: Warm | None = None
 
@@ -189,7 +202,7 @@ class Forge:
         return answer
 
 
-def _forge(settings: dict[str, Any], home: Path) -> None:
+def _forge(settings: dict[str, Any], home: Path, *, warm: bool) -> None:
     """Fork a child for each command; only children return."""
     for line in sys.stdin:
         command = json.loads(line)
@@ -202,11 +215,14 @@ def _forge(settings: dict[str, Any], home: Path) -> None:
         os.close(writing)
         _say({"pid": child})
         with open(reading) as pipe:  # noqa: PTH123  a file descriptor, not a path
-            said = pipe.read()
+            said = json.loads(pipe.read() or "{}")
+        for name in said.pop("imported", ()) if warm else ():
+            with suppress(Exception):  # not all that is loaded can be imported by its name
+                import_module(name)
         _, status = os.waitpid(child, 0)
         killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
-        _say({"signal": killed_by, "code": code, "said": json.loads(said or "{}")})
+        _say({"signal": killed_by, "code": code, "said": said})
     os._exit(0)
 
 
@@ -243,6 +259,7 @@ def _child(
 ) -> None:
     _limit_items()
     _shorten(**seams)
+    before = set(sys.modules)
     if at:
         _failpoints.at = _once(at, act)
     if verb == "command":
@@ -255,7 +272,10 @@ def _child(
         keeper.get()
         _leave(keeper, verb, writing)
         return  # without waiting or closing: the interpreter exits during the renewal
-    os.write(writing, json.dumps(_answer(keeper, verb)).encode())
+    answer = _answer(keeper, verb)
+    if sys.platform != "win32":
+        answer["imported"] = sorted(set(sys.modules) - before)  # for `_forge`
+    os.write(writing, json.dumps(answer).encode())
     _end()
 
 
@@ -346,4 +366,4 @@ def _answer(keeper: Keeper, verb: str) -> dict[str, Any]:
 if __name__ == "__main__" and sys.argv[1:] == ["--wait"]:
     _serve()
 elif __name__ == "__main__":
-    _forge(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    _forge(json.loads(sys.argv[1]), Path(sys.argv[2]), warm="--warm" in sys.argv)
