@@ -35,7 +35,11 @@ def seconds_left(credential: Credential) -> float | None:
 
 def sign_in_seconds_left(credential: Credential) -> float | None:
     """Return the seconds until the sign-in itself ends; None if that is not known."""
-    left = expiry.seconds_left(credential.obtained, credential.sign_in_lasts, credential.clock.now())
+    return _left(credential, credential.sign_in_lasts)
+
+
+def _left(credential: Credential, span: float | None) -> float | None:
+    left = expiry.seconds_left(credential.obtained, span, credential.clock.now())
     return None if math.isinf(left) else round(left, 1)
 
 
@@ -132,7 +136,8 @@ def status_row(value: Status) -> list[str]:
 
 
 def _both_ends(credential: Credential) -> str:
-    sign_in = sign_in_seconds_left(credential)
+    # Not the latest end, which is that of a lease, too, and of no one's sign-in.
+    sign_in = _left(credential, credential.renewable_for)
     return span(seconds_left(credential)) + ("" if sign_in is None else f" (sign-in: {span(sign_in)})")
 
 
