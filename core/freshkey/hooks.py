@@ -1,7 +1,10 @@
 """The contract between freshkey and its plugins: four hooks. This file is the manual for plugin authors.
 
-A provider is a module or package that implements `describe`, `acquire`, `refresh` and sometimes `store`, each marked
-with `hookimpl`. An entry point in the group ``freshkey.providers`` registers it; the name is the provider's ID::
+A provider is a module or package that implements three of them, `describe`, `acquire` and `refresh`, each marked with
+`hookimpl`. The fourth, `store`, is for stores; a provider has it only if its credentials need a store of their own.
+Revocation is not a hook, but a function that the description names (`Description.revoke`).
+
+An entry point in the group ``freshkey.providers`` registers a provider; the name is the provider's ID::
 
     [project.entry-points."freshkey.providers"]
     example = "freshkey_example"
@@ -19,6 +22,11 @@ and how often it is retried; a hook does one thing once.
 - `LoginRequired`: the user must act. The refresh token is never sent again, unless this was found before it was sent
   (``unsent``), or something in between may have refused it (``doubtful``).
 - `ProviderRefused`: the configuration is wrong; not retried automatically.
+
+**A wrong password, key or code** is `LoginRequired`, with the next step as its hint: what the user, or an automatic
+source, presented is not accepted. What the server refuses for another reason, such as an unknown client or a missing
+permission, is `ProviderRefused`. `acquire` may let the user try again, while one can be asked, up to three times in
+all. Then, or if the user enters nothing, it raises `LoginRequired`: a new attempt begins with ``freshkey login``.
 
 Give each error a ``code`` that begins with the provider's name, such as ``example-key-expired``, if the code of the
 class is not specific enough. Any other exception becomes `PluginBroken`, which names the plugin. A hook that is

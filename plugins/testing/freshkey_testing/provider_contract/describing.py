@@ -40,7 +40,7 @@ class Describing(ProviderKit):
     """``describe`` without a credential."""
 
     def test_it_fits_the_hooks(self, hooks: Hooks) -> None:
-        """The three hooks exist, are marked with ``hookimpl``, and take the arguments of the contract.
+        """`describe`, `acquire` and `refresh` exist, have ``hookimpl``, and take the arguments of the contract.
 
         `PluginBroken` from the fixture `hooks` says which hook is missing, misspelled or takes different arguments.
         """
