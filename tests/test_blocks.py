@@ -25,7 +25,7 @@ MARKERS = {
     "python": {"", "setup", "pytest", "file", "test", "not run"},
     "toml": {"", "project", "profile", "pyproject", "file", "not run"},
     "json": {"", "file", "test", "not run"},
-    **{shell: {"run", "run in", "command", "not run"} for shell in SHELLS},
+    **{shell: {"run", "run in", "command", "test", "not run"} for shell in SHELLS},
 }
 """The markers that a block may have, by language; a block in another language is a file or not run."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = {
     "oauth": ("providers", "a provider that signs the user in with OAuth (the default)"),
+    "password": ("providers", "a provider to which the user signs in with email and password"),
     "machine": ("providers", "a provider for programs without a user: client credentials"),
     "lease": ("providers", "a provider of leases, such as database logins"),
     "borrowed": ("providers", "a provider that reads another tool's file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,12 @@ from cli_doubles import Done, Run, finished
 from freshkey.errors import ConfigurationError
 from freshkey_cli.new_provider import KINDS, checked_name, write
 from freshkey_testing import AuthorizationServer
+from page_blocks import blocks
 from raises_code import raises_code
 
 
 NOT_THEIRS = ("PYTEST", "PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "FRESHKEY_", "WSL_")
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
 NAMES = ["ab", "a-name-as-long-as-a-name-may-be"]
 
 
@@ -143,7 +147,19 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ours = next(path for path in map(Path, sys.path) if path.name == "site-packages")
     (site / "workspace.pth").write_text(f"import site; site.addsitedir({str(ours)!r})\n")
     (site / "alone.py").write_text(ALONE)
-    return folder / "bin" / "python"
+    python = folder / "bin" / "python"
+    (folder / "bin" / "ruff").symlink_to(Path(sys.executable).with_name("ruff"))
+    for program in ("freshkey", "mypy"):
+        script = folder / "bin" / program
+        script.write_text(f'#!/bin/sh\nexec "{python}" -m {program} "$@"\n')
+        script.chmod(0o700)
+    return python
+
+
+def guide(name: str) -> str:
+    """Return the commands of the guide that this file runs, for a provider in a folder with an environment."""
+    (found,) = (block.text for block in blocks("docs/guides/provider.md", "sh") if block.about == name)
+    return found
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="builds and type checks are the same on every system")
@@ -151,9 +167,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_package_installs_and_passes_its_checks(kind: str, tmp_path: Path, python: Path) -> None:
     folder = installed(f"of-{kind}", kind, tmp_path, python)
     assert list((folder / "dist").glob("*.tar.gz"))
-    checked([str(python), "-m", "mypy", "--cache-dir", str(python.parents[1] / "mypy")], folder)
-    said = checked([str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "alone"], folder)
-    assert re.search(r"^\d+ passed in ", said, re.MULTILINE), said
+    environ = {**ENVIRON, "MYPY_CACHE_DIR": str(python.parents[1] / "mypy"), "PYTEST_ADDOPTS": "-p alone"}
+    said = checked(["sh", "-eu", "-c", guide("checks")], folder, environ)
+    assert re.search(r"^=+ \d+ passed in ", said, re.MULTILINE), said
 
 
 def installed(name: str, kind: str, below: Path, python: Path) -> Path:
@@ -164,12 +180,22 @@ def installed(name: str, kind: str, below: Path, python: Path) -> Path:
     (wheel,) = (folder / "dist").glob("*.whl")
     (site,) = python.parents[1].glob("lib/*/site-packages")
     zipfile.ZipFile(wheel).extractall(site)
+    (folder / ".venv").symlink_to(python.parents[1])
     return folder
 
 
-def checked(command: list[str], folder: Path) -> str:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100, check=False)
+def checked(command: list[str], folder: Path, environ: dict[str, str] | None = None) -> str:
+    """Run a command that must succeed, and return what it prints."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environ or ENVIRON,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -185,9 +211,49 @@ def server() -> Iterator[AuthorizationServer]:
         yield server
 
 
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, str]:
+    """Return where a user's configuration and state are, and the browser."""
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!{sys.executable}\n{BROWSER}")
+    browser.chmod(0o700)
+    for name in ("config", "state"):
+        (tmp_path / name).mkdir(mode=0o700)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)}
+    folders = {f"FRESHKEY_{name.upper()}_DIR": str(tmp_path / name) for name in ("config", "state")}
+    return {**ours, **folders, "BROWSER": str(browser)}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="the browser is a script")
-def test_login_of_a_provider_that_signs_in(server: AuthorizationServer, tmp_path: Path, python: Path) -> None:
-    installed("signs-in", "oauth", tmp_path, python)
+def test_guide_shows_a_sign_in(places: dict[str, str], tmp_path: Path, python: Path) -> None:
+    folder = installed("acme", "oauth", tmp_path, python)
+    config = Path(places["FRESHKEY_CONFIG_DIR"]) / "config.toml"
+    with run_until_killed(["sh", "-eu", "-c", f"exec {guide('server')}"], folder, places) as server:
+        lines = [next(server)]
+        while "until Ctrl-C" not in lines[-1]:
+            lines.append(next(server))
+        assert str(config) in lines[0]
+        config.write_text("".join(lines) + 'store = "file"\n')  # the user has a keychain
+        config.chmod(0o600)
+        checked(["sh", "-eu", "-c", guide("sign-in")], folder, places)
+        told = "".join(itertools.takewhile(lambda line: "revoked" not in line, server))
+    assert re.findall(r"grant\.\w+", told) == ["grant.authorization_code", "grant.refresh_token"]
+
+
+@contextmanager
+def run_until_killed(command: list[str], folder: Path, environ: dict[str, str]) -> Iterator[Iterator[str]]:
+    """Start a program, and yield the lines that it prints."""
+    program = subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True)
+    try:
+        assert program.stdout is not None
+        yield program.stdout
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def of_server(server: AuthorizationServer) -> str:
+    """Return a profile ``work`` of the provider ``signs_in``."""
     settings = {
         "provider": "signs_in",
         "store": "file",
@@ -195,18 +261,20 @@ def test_login_of_a_provider_that_signs_in(server: AuthorizationServer, tmp_path
         "client_id": server.client_id,
         "allow_insecure_loopback": True,
     }
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
-    config = tmp_path / "config.toml"
-    config.write_text("\n".join(["[profiles.work]", *lines]))
+    return "\n".join(["[profiles.work]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the browser is a script")
+def test_login_of_a_provider_that_signs_in(
+    server: AuthorizationServer, places: dict[str, str], tmp_path: Path, python: Path
+) -> None:
+    installed("signs-in", "oauth", tmp_path, python)
+    config = Path(places["FRESHKEY_CONFIG_DIR"]) / "config.toml"
+    config.write_text(of_server(server))
     config.chmod(0o600)
-    browser = tmp_path / "browser"
-    browser.write_text(f"#!{sys.executable}\n{BROWSER}")
-    browser.chmod(0o700)
-    places = {"FRESHKEY_CONFIG_DIR": str(tmp_path), "FRESHKEY_STATE_DIR": str(tmp_path / "state")}
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)}
 
     def run(*argv: str) -> Done:
-        return finished([python, "-m", "freshkey", *argv], {**ours, **places, "BROWSER": str(browser)})
+        return finished([python, "-m", "freshkey", *argv], places)
 
     assert run("token", "work").code == 3
     login = run("login", "work", "--json")
