@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
-from importlib import resources
+from importlib import metadata, resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from freshkey.errors import ConfigurationError
-from freshkey_cli import exits
+from freshkey_cli import commands, exits
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
     from freshkey_cli.context import Context
@@ -35,8 +37,10 @@ _REQUIRES: Final = {"store": ["cryptography>=44"], "observer": []}
 
 PREFIX: Final = "freshkey-"
 
-_RESERVED: Final = frozenset({"cli", "testing", "keyring", "file", "memory"})
-"""Names of freshkey's own packages and stores."""
+_RESERVED: Final = frozenset(
+    {"bedrock", "claude-oauth", "cli", "core", "file", "keyring", "memory", "plugin", "testing", "vertex"}
+)
+"""Names of freshkey's own packages and stores, installed or not, and what could be mistaken for one."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 _MAX_NAME: Final = 30
@@ -55,10 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(context: Context) -> int:
     """Write the package below the current directory, and say what to do next."""
-    from freshkey import admin
-
     kind = context.arguments.kind
-    name = checked_name(context.arguments.name, {plugin.name for plugin in admin.find()})
+    name = checked_name(context.arguments.name)
+    if (holder := taken_by(name)) is not None:
+        raise ConfigurationError(
+            f"the name {name!r} is taken by {holder}",
+            hint="Choose another name, or use an environment in which that is not installed",
+            code="provider-name-taken",
+        )
     folder = Path.cwd() / f"{PREFIX}{name}"
     written = write(folder, name, kind)
     context.out.result(
@@ -75,15 +83,13 @@ def run(context: Context) -> int:
     return exits.OK
 
 
-def checked_name(text: str, taken: Collection[str]) -> str:
+def checked_name(text: str) -> str:
     """Return a name as package indexes normalize it (PEP 503), without the prefix of the package.
 
-    Args:
-        text: The name as it was given.
-        taken: IDs of installed providers.
+    A keyword of Python, or the name of one of its modules, will do: the module of the package is ``freshkey_class``.
 
     Raises:
-        ConfigurationError: It cannot be the name of a package and a provider, or another one has it.
+        ConfigurationError: It cannot be the name of a package and a provider, or it is one of freshkey's own.
     """
     name = re.sub(r"[-_.]+", "-", text).lower().removeprefix(PREFIX)
     if _NAME.fullmatch(name) is None or len(name) > _MAX_NAME:
@@ -92,13 +98,26 @@ def checked_name(text: str, taken: Collection[str]) -> str:
             hint=f"Use letters and digits, joined by hyphens, at most {_MAX_NAME} characters: my-bank",
             code="invalid-provider-name",
         )
-    if name in _RESERVED or provider_id(name) in taken:
+    if name in _RESERVED:
         raise ConfigurationError(
-            f"the name {name!r} is taken",
-            hint="Choose another name; freshkey providers lists those of installed packages",
-            code="provider-name-taken",
+            f"the name {name!r} belongs to freshkey itself", hint="Choose another name", code="provider-name-taken"
         )
     return name
+
+
+def taken_by(name: str) -> str | None:
+    """Return what has a name in this environment, in words: a plugin, a package or a module; None if nothing has."""
+    from freshkey import admin
+
+    for group in (*sorted({f"freshkey.{group}" for group, _ in KINDS.values()}), commands.GROUP):
+        for plugin in admin.find(group):
+            if provider_id(plugin.name) == provider_id(name):
+                return f"the package {plugin.origin}, which has it in the group {group}"
+    try:
+        return f"the installed package {PREFIX}{name} {metadata.version(PREFIX + name)}"
+    except metadata.PackageNotFoundError:
+        module = package_name(name)
+        return None if find_spec(module) is None else f"the module {module}"
 
 
 def provider_id(name: str) -> str:
@@ -106,8 +125,13 @@ def provider_id(name: str) -> str:
     return name.replace("-", "_")
 
 
+def package_name(name: str) -> str:
+    """Return the name of the module: ``freshkey_my_bank``."""
+    return f"freshkey_{provider_id(name)}"
+
+
 def write(folder: Path, name: str, kind: str) -> list[str]:
-    """Write a package, and return its files; a failure leaves nothing behind.
+    """Write a package, and return its files; a failure, or Ctrl-C, leaves nothing behind.
 
     Args:
         folder: The folder to create.
@@ -117,21 +141,26 @@ def write(folder: Path, name: str, kind: str) -> list[str]:
     Raises:
         ConfigurationError: The folder exists, or cannot be written.
     """
+    if os.path.lexists(folder):
+        raise _existing(folder)
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        folder.mkdir()
-    except FileExistsError:
-        raise ConfigurationError(
-            f"{folder.name} already exists, and nothing was written",
-            hint="Choose another name or directory, or remove it",
-            code="directory-exists",
-        ) from None
+        unfinished.mkdir()
+        files = sorted(_files(unfinished, name, kind))
+        unfinished.rename(folder)
     except OSError as error:
-        raise _unwritable(folder, error) from None
-    try:
-        return sorted(_files(folder, name, kind))
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise _unwritable(folder, error) from None
+        raise (_existing(folder) if os.path.lexists(folder) else _unwritable(folder, error)) from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return files
+
+
+def _existing(folder: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder.name} already exists, and nothing was written",
+        hint="Choose another name or directory, or remove it",
+        code="directory-exists",
+    )
 
 
 def _unwritable(folder: Path, error: OSError) -> ConfigurationError:
@@ -147,7 +176,7 @@ def _files(folder: Path, name: str, kind: str) -> Iterator[str]:
         "group": KINDS[kind][0],
         "id": provider_id(name),
         "name": name,
-        "package": f"freshkey_{provider_id(name)}",
+        "package": package_name(name),
         "requires": "".join(f'    "{each}",\n' for each in _REQUIRES.get(kind, ["attrs>=24.2"])),
         "title": name.replace("-", " ").title(),
         "upper": provider_id(name).upper(),

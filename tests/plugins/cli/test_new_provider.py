@@ -14,20 +14,22 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli_doubles import Done, Run, finished
 from freshkey.errors import ConfigurationError
-from freshkey_cli.new_provider import KINDS, checked_name, write
+from freshkey_cli.new_provider import KINDS, checked_name, taken_by, write
 from freshkey_testing import AuthorizationServer
 from page_blocks import blocks
 from raises_code import raises_code
+from source_tree import ROOT
 
 
 NOT_THEIRS = ("PYTEST", "PYTHON", "DISPLAY", "WAYLAND_DISPLAY", "FRESHKEY_", "WSL_")
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHON"))}
-NAMES = ["ab", "a-name-as-long-as-a-name-may-be"]
+NAMES = ["ab", "class", "a-name-as-long-as-a-name-may-be"]
 
 
 # --- names and folders -----------------------------------------------------------------------------------------------
@@ -38,19 +40,66 @@ NAMES = ["ab", "a-name-as-long-as-a-name-may-be"]
     [("acme", "acme"), ("My_Bank", "my-bank"), ("my..bank", "my-bank"), ("freshkey-acme", "acme"), ("s3", "s3")],
 )
 def test_names_are_normalized(given: str, name: str) -> None:
-    assert checked_name(given, ()) == name
+    assert checked_name(given) == name
 
 
 @pytest.mark.parametrize("given", ["", "-", "1st", "a b", "../up", "a/b", "ä", "acme-", "a" * 31, "freshkey-"])
 def test_what_cannot_be_a_name_is_refused(given: str) -> None:
     with raises_code(ConfigurationError, "invalid-provider-name"):
-        checked_name(given, ())
+        checked_name(given)
 
 
-@pytest.mark.parametrize("given", ["keyring", "testing", "claude-oauth", "claude_oauth"])
-def test_a_name_that_is_taken_is_refused(given: str) -> None:
+OWN = [each.parent.name for each in ROOT.glob("plugins/*/pyproject.toml")]
+
+
+@pytest.mark.parametrize("given", ["keyring", "claude-oauth", *OWN])
+def test_a_name_of_freshkey_itself_is_refused(given: str) -> None:
     with raises_code(ConfigurationError, "provider-name-taken"):
-        checked_name(given, {"claude_oauth"})
+        checked_name(given)
+
+
+@pytest.mark.parametrize("name", ["class", "json", "acme", "bank"])
+def test_names_of_python_are_free(name: str) -> None:
+    assert checked_name(name) == name
+    assert taken_by(name) is None
+
+
+ENTRY_POINTS = "other-1.2.dist-info/entry_points.txt"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "holder"),
+    [
+        (ENTRY_POINTS, "[freshkey.providers]\nmy_bank = other\n", "the package other 1.2"),
+        (ENTRY_POINTS, "[freshkey.stores]\nmy-bank = other\n", "freshkey.stores"),
+        (ENTRY_POINTS, "[freshkey.observers]\nmy_bank = other\n", "freshkey.observers"),
+        (ENTRY_POINTS, "[freshkey.commands]\nmy-bank = other\n", "freshkey.commands"),
+        ("freshkey_my_bank-3.dist-info/RECORD", "", "the installed package freshkey-my-bank 3"),
+        ("freshkey_my_bank.py", "raise RuntimeError\n", "the module freshkey_my_bank"),
+    ],
+)
+def test_a_name_that_is_installed_is_refused(
+    file: str, text: str, holder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    if path.suffix != ".py":
+        name, _, version = path.parent.name.removesuffix(".dist-info").partition("-")
+        (path.parent / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert holder in (taken_by("my-bank") or "")
+    assert taken_by("my-banks") is None
+
+
+def test_of_a_name_that_is_taken_nothing_is_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "freshkey_my_bank.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    refused = run("new-provider", "my-bank", "--json")
+
+    assert (refused.code, json.loads(refused.err)["error"]["code"]) == (6, "provider-name-taken")
+    assert not list(tmp_path.glob("*freshkey-my-bank*"))
 
 
 def test_an_existing_folder_stays_as_it_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,14 +116,53 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
         write(tmp_path / "missing" / "freshkey-acme", "acme", "oauth")
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+def fails_at(number: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the file with that number, and all after it, fail to be written."""
+    really, calls = Path.write_text, itertools.count(1)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    def write_text(self: Path, *text: Any, **how: Any) -> int:
+        if next(calls) >= number:
+            self.touch()
+            raise error
+        return really(self, *text, **how)
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_failure_leaves_nothing_behind(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_at(number, OSError(28, "No space left on device"), monkeypatch)
     with raises_code(ConfigurationError, "directory-not-writable"):
         write(tmp_path / "freshkey-acme", "acme", "oauth")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_at(3, KeyboardInterrupt(), monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "freshkey-acme", "acme", "oauth")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_appears_meanwhile_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, really = tmp_path / "freshkey-acme", Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        folder.mkdir()
+        (folder / "mine").touch()
+        return really(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with raises_code(ConfigurationError, "directory-exists"):
+        write(folder, "acme", "oauth")
+    assert [path.name for path in tmp_path.rglob("*")] == ["freshkey-acme", "mine"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes have no meaning there")
+def test_the_folder_has_the_usual_mode(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "freshkey-acme", "acme", "oauth")
+    assert (tmp_path / "freshkey-acme").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_provider_that_signs_in_is_the_default(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
