@@ -333,6 +333,12 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         KEEPS_TOKEN,
         "set Description.single_use to True",
     ),
+    "a host is a URL": (
+        "(HOST,) if profile else ()",
+        '("https://" + HOST,)',
+        "test_it_fits_the_hooks",
+        "write 'id.one.example'",
+    ),
     "the hosts are missing": ("(HOST,) if profile else ()", "()", SIGNS_IN, "add id.one.example to Description.hosts"),
     "a default that can be changed": (
         '    region: str = "here"\n',

@@ -248,13 +248,6 @@ class Broken(Small):
 """,
         "test_settings_have_defaults",
     ),
-    "a URL as a host": (
-        """
-class Broken(Small):
-    hosts = ("https://example.com/",)
-""",
-        "test_hosts_are_host_names",
-    ),
     "a format that is not a credential": (
         """
 class Broken(Small):

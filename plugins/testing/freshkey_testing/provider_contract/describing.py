@@ -125,11 +125,6 @@ class Describing(ProviderKit):
         assert not required, f"{kind.__name__} has fields without a default: {', '.join(required)}"
         kind()
 
-    def test_hosts_are_host_names(self, description: Description) -> None:
-        """``hosts`` contains only host names, without scheme, port or path."""
-        odd = [host for host in description.hosts if not host or set(host) & set("/:@ ")]
-        assert not odd, f"hosts contains invalid host names: {odd}"
-
     def test_formats_are_credentials(self, description: Description) -> None:
         """Every format is a subclass of `Credential`; the core cannot store or return anything else."""
         for tag, kind in description.formats.items():
