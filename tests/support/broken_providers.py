@@ -69,6 +69,12 @@ BROKEN: Final[dict[str, tuple[str, str, str, str]]] = {
         "dropped the old one: keep it",
     ),
     "refresh returns no refresh token": (_KEPT, "", RENEWS, "not renewable: keep the refresh token"),
+    "refresh only moves the time": (
+        _PROGRESS,
+        "    return __import__('attrs').evolve(credential, obtained=profile.clock.now())\n",
+        RENEWS,
+        "refresh sent nothing and returned the secret that it was given: get a newer one",
+    ),
     "refresh keeps the old time": (
         _LEASED,
         _LEASED.replace("obtained=now", "obtained=old.obtained if old else now"),

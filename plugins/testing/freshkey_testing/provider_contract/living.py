@@ -136,6 +136,10 @@ def _renewed(hooks: Hooks, profile: Profile, old: Credential, what: str) -> tupl
     if error is not None or new is None:
         raise error or AssertionError(what)
     require(raw is not old, f"{what} returned its argument: return a new credential")
+    require(
+        wire.sent or not new.authorizes_like(old),
+        f"{what} sent nothing and returned the secret that it was given: get a newer one, which no module keeps",
+    )
     require(new.obtained.wall > old.obtained.wall or raw.obtained is not old.obtained, _too_old(what))
     if isinstance(profile.clock, ManualClock):
         require(new.obtained.wall > old.obtained.wall, _too_old(what))
