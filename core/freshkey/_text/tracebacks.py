@@ -31,6 +31,7 @@ _MAX_CHAIN: Final = 20
 _MAX_FRAMES: Final = 100
 _DISPATCH: Final = (
     *("/freshkey/_plugins/", "/freshkey/model/credential.py", "/freshkey_cli/commands.py"),
+    "/freshkey_testing/provider_contract/hooks.py",
     *("/pluggy/", "<frozen importlib", "/importlib/"),
 )
 """Where a plugin is called from, and not what it does."""

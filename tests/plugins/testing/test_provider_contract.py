@@ -707,7 +707,20 @@ def test_an_exception_of_a_plugin_is_shown_with_its_traceback(
 ) -> None:
     raising = '    raise ValueError("where")\n    return Description('
     result = run_bare(pytester, monkeypatch, "kit_raising_provider", "    return Description(", raising)
-    result.stdout.re_match_lines([r">\s+raise ValueError\(.where.\)", "E .*ValueError: where"])
+    result.stdout.fnmatch_lines(["What the plugin raised:", '    raise ValueError("where")', "ValueError: where"])
+    assert "hook_caller.py" not in result.stdout.str()
+
+
+def test_a_source_that_raises_is_one_failure(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of("class Broken(Small): pass").replace(
+        'monkeypatch.setenv("SMALL_KEY", "small-key-0123456789abcdef")', 'monkeypatch.setattr(Small, "take_key", None)'
+    )
+    source = source.replace('key = os.environ.get("SMALL_KEY")', 'key = "made-up"')
+    result = run(pytester, monkeypatch, source, "-k", "Leaks or what_authorizes or show_no_secret or carry_no_refresh")
+    outcomes = result.parseoutcomes()
+    assert (outcomes.get("errors"), outcomes.get("failed")) == (1, None)
+    assert outcomes["unchecked"] >= 2
+    result.stdout.fnmatch_lines(["there is no credential from source 'environment': *hook raised TypeError*"])
 
 
 def test_without_a_provider_the_kit_names_the_fixture(

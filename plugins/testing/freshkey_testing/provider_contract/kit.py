@@ -20,7 +20,7 @@ from freshkey_testing.not_applicable import leave_to, not_applicable, not_run
 from freshkey_testing.profiles import identified
 from freshkey_testing.provider_contract.hooks import DEADLINE, Hooks
 from freshkey_testing.provider_contract.lender import Lender
-from freshkey_testing.provider_contract.probes import tried
+from freshkey_testing.provider_contract.probes import fail_with, tried
 from freshkey_testing.user import ScriptedUser
 
 
@@ -86,11 +86,7 @@ class ProviderKit(Contract):
             return None
         for source in owned:
             if source.id in users or not source.interactive:
-                user = users.get(source.id, NonInteractive(profile.name))
-                made, error = tried(lambda source=source, user=user: hooks.acquire(profile, source, user))  # type: ignore[misc]
-                if error is not None:
-                    fail_once(request.cls, f"there is no sign-in from source {source.id!r}: {error}", cause=error)
-                return made
+                return _acquired(request.cls, hooks, profile, source, users.get(source.id))
         return fail_once(request.cls, _no_user(owned))
 
     @pytest.fixture
@@ -123,7 +119,7 @@ class ProviderKit(Contract):
         """Fail once if the hooks do not fit the contract; nothing else can then be checked."""
         if (misfit := _misfit_of(request.cls, provider)) is not None:
             leave_to(request, FITS)
-            fail_once(request.cls, *misfit)
+            fail_once(request.cls, f"the hooks do not fit the contract: {misfit}", misfit)
 
     @pytest.fixture
     def hooks(self, fitting: None, provider: object, profile: Profile, request: pytest.FixtureRequest) -> Hooks:  # noqa: ARG002  first
@@ -147,20 +143,21 @@ class ProviderKit(Contract):
         return attrs.evolve(signed_in, clock=profile.clock)
 
     @pytest.fixture
-    def owned(
+    def owned(  # noqa: PLR0917  fixtures
         self,
         hooks: Hooks,
         profile: Profile,
         description: Description,
         users: Mapping[str, ScriptedUser],
         held: Credential,
+        request: pytest.FixtureRequest,
     ) -> list[Credential]:
         """An owned credential from each owned source that can be signed in with."""
         others = [source for source in description.sources if source.owned and source.id != held.source]
         return [
             held,
             *(
-                hooks.acquire(profile, source, users.get(source.id, NonInteractive(profile.name)))
+                _acquired(request.cls, hooks, profile, source, users.get(source.id))
                 for source in others
                 if not source.interactive or source.id in users
             ),
@@ -177,7 +174,7 @@ class ProviderKit(Contract):
     ) -> list[Credential]:
         """Every credential to check: the owned ones, and those from borrowed sources that need no user."""
         borrowed = [
-            hooks.acquire(profile, source, NonInteractive(profile.name))
+            _acquired(request.cls, hooks, profile, source, None)
             for source in description.sources
             if not source.interactive and not source.owned and hooks.detect(profile, source)
         ]
@@ -196,14 +193,21 @@ class ProviderKit(Contract):
         _set_zone()
 
 
-def _misfit_of(cls: type[ProviderKit], provider: object) -> tuple[str, BaseException | None] | None:
-    """Return what does not fit, and what the provider raised; None if its hooks fit the contract."""
+def _misfit_of(cls: type[ProviderKit], provider: object) -> PluginBroken | None:
+    """Return what does not fit, or is raised; None if the hooks fit the contract."""
     try:
         Hooks.of(identified(provider)[0], provider, cls.deadline, _stuck_of(cls)).describe(None)
     except PluginBroken as error:
-        raised = error.__cause__ is not None  # then its author needs the traceback
-        return f"the hooks do not fit the contract: {error}", error if raised else None
+        return error
     return None
+
+
+def _acquired(cls: type, hooks: Hooks, profile: Profile, source: Source, user: ScriptedUser | None) -> Credential:
+    """Get a credential for other checks; fail once if there is none."""
+    made, error = tried(lambda: hooks.acquire(profile, source, user or NonInteractive(profile.name)))
+    if made is None:
+        no_credential(cls, source, error)
+    return made
 
 
 def _no_user(owned: list[Source]) -> str:
@@ -223,6 +227,11 @@ def _set_zone() -> None:
         time.tzset()
 
 
+def no_credential(cls: type, source: Source, error: BaseException | None) -> NoReturn:
+    """Fail once because a source gave no credential."""
+    fail_once(cls, f"there is no credential from source {source.id!r}: {error}", error)
+
+
 def fail_once(cls: type, sentence: str, cause: BaseException | None = None) -> NoReturn:
     """Fail the first test of a class that meets this, and do not run the others: one flaw is one failure."""
     told = _told.setdefault(cls, {})
@@ -230,6 +239,4 @@ def fail_once(cls: type, sentence: str, cause: BaseException | None = None) -> N
     first = told.setdefault(sentence, current)
     if first != current:
         not_run(f"see the failure of {first.rpartition('::')[2]}")
-    if cause is not None:
-        raise cause
-    pytest.fail(sentence, pytrace=False)
+    fail_with(sentence, cause)

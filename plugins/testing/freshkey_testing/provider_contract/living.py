@@ -12,7 +12,7 @@ from freshkey_testing.guard import read_only
 from freshkey_testing.overheard import Overheard
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
-from freshkey_testing.provider_contract.probes import require, tried
+from freshkey_testing.provider_contract.probes import fail_with, outcome_name, require, tried
 from freshkey_testing.provider_contract.results import (
     check_secrecy,
     check_times,
@@ -134,7 +134,7 @@ def _renewed(hooks: Hooks, profile: Profile, old: Credential, what: str) -> tupl
     require(not writes, f"{what} tried to change files ({', '.join(writes)}): the core stores the credential")
     require(not reporter.asked, f"{what} asked the user ({', '.join(reporter.asked)}): raise LoginRequired instead")
     if error is not None or new is None:
-        raise error or AssertionError(what)
+        fail_with(f"{what} ended with {outcome_name(error)}", error)
     require(raw is not old, f"{what} returned its argument: return a new credential")
     require(
         wire.sent or not new.authorizes_like(old),

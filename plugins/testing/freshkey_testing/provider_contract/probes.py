@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -37,11 +37,18 @@ def require(fulfilled: object, sentence: str) -> None:
         pytest.fail(sentence, pytrace=False)
 
 
+def fail_with(sentence: str, cause: BaseException | None) -> NoReturn:
+    """Fail with a sentence and the plugin's own traceback, without those of the kit and the core around it."""
+    pytest.fail("\n".join([sentence, *getattr(cause, "__notes__", ())]), pytrace=False)
+
+
 def reject_broken(error: BaseException | None, what: str) -> None:
-    """Raise what is outside the contract again, so that pytest shows where the plugin raised it."""
+    """Fail with what is outside the contract, and where the plugin raised it."""
     if isinstance(error, PluginBroken):
-        error.add_note(f"{what} must raise one of the errors of freshkey.errors instead, and return what it promises")
-        raise error
+        fail_with(
+            f"{error}\n{what} must raise one of the errors of freshkey.errors instead, and return what it promises",
+            error,
+        )
 
 
 def outcome_name(error: BaseException | None) -> str:

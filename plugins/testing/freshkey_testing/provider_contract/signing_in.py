@@ -11,7 +11,7 @@ from freshkey.plugin import Interaction, NonInteractive
 from freshkey_testing.guard import read_only
 from freshkey_testing.overheard import Overheard
 from freshkey_testing.provider_contract.hooks import Hooks
-from freshkey_testing.provider_contract.kit import ProviderKit, fail_once
+from freshkey_testing.provider_contract.kit import ProviderKit, fail_once, no_credential
 from freshkey_testing.provider_contract.probes import require, tried
 from freshkey_testing.provider_contract.results import check_secrecy, check_times
 from freshkey_testing.provider_contract.wire import LOOPBACK, Wire
@@ -42,16 +42,18 @@ class SigningIn(ProviderKit):
                     request.cls,
                     f"define the fixture users: it returns {{{source.id!r}: ScriptedUser(…)}}, who signs in with it",
                 )
-            _sign_in(hooks, profile, description, source, user or NonInteractive(profile.name))
+            _sign_in(request.cls, hooks, profile, description, source, user=user or NonInteractive(profile.name))
 
 
-def _sign_in(hooks: Hooks, profile: Profile, description: Description, source: Source, user: Interaction) -> None:
+def _sign_in(
+    cls: type, hooks: Hooks, profile: Profile, description: Description, source: Source, *, user: Interaction
+) -> None:
     what, wire, heard = f"acquire from source {source.id!r}", Wire(), Overheard()
     with wire.watched(), heard.records(), heard.output(), read_only() as writes:
         credential, error = tried(lambda: hooks.acquire(wire.of(profile), source, user))
     require(not writes, f"{what} tried to change files ({', '.join(writes)}): the core stores the credential")
     if error is not None or credential is None:
-        raise error or AssertionError(what)
+        no_credential(cls, source, error)
     require(
         hooks.raw.source in ("", source.id),
         f"{what} returned a credential with source={hooks.raw.source!r}: set it to source.id",
