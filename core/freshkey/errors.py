@@ -178,7 +178,7 @@ class IntermediaryAnswer(ProtocolError):
 
 
 class LoginRequired(FreshkeyError):
-    """The user must sign in.
+    """The user must sign in, or replace what was presented and is not accepted, such as a machine's key.
 
     Args:
         message, code, profile, hint: As for `FreshkeyError`.
@@ -218,7 +218,10 @@ class LoginRequired(FreshkeyError):
 
 
 class ProviderRefused(FreshkeyError):
-    """The provider rejected the request permanently: change the configuration or the account first."""
+    """The provider rejected the request permanently, and not because of the credential that came with it.
+
+    Change the configuration or the account first: neither another attempt nor another sign-in helps.
+    """
 
     code = "provider-refused"
 
