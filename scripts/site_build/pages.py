@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 
+STYLE: Final = Path(__file__).with_name("site.css")
+
 PAGES: Final = {
     "README.md": "index.md",
     "CHANGELOG.md": "project/changelog.md",
@@ -44,7 +46,8 @@ _BLOCK: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that are outside docs/."""
+    """Add the pages that are outside docs/, and the style sheet."""
+    files.append(File.generated(config, STYLE.name, abs_src_path=str(STYLE)))
     for place, page in PAGES.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / place)))
     return files
