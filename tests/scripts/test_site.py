@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import griffe
 import pytest
 
 import freshkey_testing
-from scripts.site_build.docstrings import as_markdown
+from scripts.site_build.docstrings import as_markdown, place
+from scripts.site_build.docstrings import linked as linked_names
 from scripts.site_build.pages import PAGES, linked
 
 
@@ -51,6 +53,28 @@ def test_docstrings_become_markdown() -> None:
     assert as_markdown("By what.\n\n::\n\n    a tree\n") == "By what.\n\n    a tree\n"
     assert as_markdown("Subclass it::\n\n    class A:\n") == "Subclass it:\n\n    class A:\n"
     assert as_markdown("Args:\n    a, b: As for `Base`.\n    c: One.\n") == "Args:\n    c: One.\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "entry"),
+    [
+        ("Purse", "Credential.judge", "freshkey.plugin.Credential.judge"),
+        ("Purse", "LoginRequired", "freshkey.errors.LoginRequired"),
+        ("Purse", "freshkey.oauth.discover", "freshkey.oauth.discover"),
+        ("Purse", "coins", "money.Purse.coins"),
+        ("Purse.pay", "coins", "money.Purse.coins"),
+        ("Purse.pay", "price", None),  # its argument
+        ("borrow", "Purse", "money.Purse"),
+        ("borrow", "freshkey", None),
+        ("borrow", "sum", None),
+    ],
+)
+def test_a_name_leads_to_its_entry(where: str, name: str, entry: str | None) -> None:
+    source = "class Purse:\n    coins = 3\n    price = 1\n    def pay(self, price): ...\ndef borrow(sum): ...\n"
+    with griffe.temporary_visited_module(source, module_name="money") as module:
+        assert place(name, module[where]) == entry
+        shown = f"`{name}`" if entry is None else f'<autoref optional identifier="{entry}">`{name}`</autoref>'
+        assert linked_names(f"See `{name}`, not ``{name}``.", module[where]) == f"See {shown}, not ``{name}``."
 
 
 def test_every_page_is_in_the_navigation() -> None:
@@ -114,6 +138,8 @@ def test_the_reference_shows_fields_members_and_what_is_overridden(tmp_path: Pat
     assert sum(attrs.has(kind) for _, _, kind in found) > 60
     assert sum(issubclass(kind, enum.Enum) for _, _, kind in found) > 4
     assert [flaw for page, name, kind in found for flaw in flaws(name, kind, pages[page])] == []
+    hooks = (tmp_path / "reference" / "hooks" / "index.html").read_text("utf-8")
+    assert re.search(r'href="\.\./errors/#freshkey\.errors\.LoginRequired"[^>]*><code>LoginRequired</code></a>', hooks)
     underscored = {name.rpartition(".")[::2] for page in pages.values() for name in page if "._" in name}
     credentials = {of for of, name in underscored if name in OVERRIDDEN}
     assert {name for of, name in underscored if of == "freshkey.plugin.Credential"} == OVERRIDDEN

@@ -87,13 +87,13 @@ class Interaction(Reporter, Protocol):
         """
 
     def read_text(self, prompt: str) -> str:
-        """Read a line that is shown while it is typed, of up to `MAX_TEXT` visible characters; empty if no answer.
+        """Read a line that is shown while it is typed, of up to 1,000 visible characters; empty if no answer.
 
         Not for a secret: the answer is not removed from messages.
         """
 
     def read_secret(self, prompt: str) -> Secret:
-        """Read a line without echo, of up to `MAX_SECRET` characters without control characters; empty if no answer.
+        """Read a line without echo, of up to 16,384 characters without control characters; empty if no answer.
 
         From then on it is removed from every text of the plugin.
         """
