@@ -136,7 +136,7 @@ def test_refused_lease_that_the_provider_extends_all_the_same_is_fetched_anew(
     assert (leases.reasons, leases.acquired) == ([Reason.REFUSED], [MACHINE, MACHINE])
 
 
-class Killed(BaseException):
+class Killed(KeyboardInterrupt):
     """The process ends here."""
 
 
