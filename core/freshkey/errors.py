@@ -40,6 +40,8 @@ from typing import Final, ParamSpec, Self, TypeVar
 _MAX_CODE: Final = 64  # characters
 
 _HERE: Final = Path(__file__).parent
+_LIBRARY: Final = Path(os.__file__).parent
+"""Of Python itself."""
 
 _MAX_DIGITS: Final = 6
 
@@ -381,16 +383,22 @@ def frameless(read: Callable[P, T]) -> Callable[P, T]:
 def describe_raise(error: BaseException, *, by_plugin: bool = False) -> str:
     """Return the class and location of an exception, without its message, which may contain a secret.
 
-    Where a plugin gave freshkey a wrong value, its own line says more than the line here that noticed; with
-    `by_plugin`, that is the location.
+    Where a plugin gave freshkey or Python's library a wrong value, its own line says more than the line there that
+    noticed; with `by_plugin`, that is the location.
     """
     raised = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
     if not raised:
         return type(error).__name__
-    theirs = [place for place in raised if _HERE not in place[0].parents] if by_plugin else []
+    theirs = [place for place in raised if not _is_ours_or_python_s(place[0])] if by_plugin else []
     path, line = (theirs or raised)[-1]
     name = f"{path.parent.name}/{path.name}" if path.name == "__init__.py" else path.name
     return f"{type(error).__name__} in {name}, line {line}"
+
+
+def _is_ours_or_python_s(path: Path) -> bool:
+    if _HERE in path.parents or path.name.startswith("<frozen"):
+        return True
+    return _LIBRARY in path.parents and not {"site-packages", "dist-packages"} & set(path.parts)
 
 
 def our_own(error: BaseException) -> FreshkeyError:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import threading
 import traceback
+from collections.abc import Callable
 
 import pytest
 
@@ -200,6 +202,14 @@ def test_suggestion_names_the_closest_word_or_all() -> None:
     assert suggestion("client_di", {"client_id", "issuer"}) == "Did you mean 'client_id'?"
     assert suggestion("zzz", {"client_id", "issuer"}) == "Known names: client_id, issuer"
     assert suggestion("zzz", set()) == "Known names: none"
+
+
+@pytest.mark.parametrize("act", [lambda: os.environ["NO_SUCH_VARIABLE"], lambda: json.loads("{")], ids=["os", "json"])
+def test_a_plugin_is_told_its_own_line_where_the_library_of_python_raised(act: Callable[[], object]) -> None:
+    with pytest.raises((KeyError, ValueError)) as caught:
+        act()
+    assert "in test_errors.py, line " not in errors.describe_raise(caught.value)
+    assert "in test_errors.py, line " in errors.describe_raise(caught.value, by_plugin=True)
 
 
 def test_a_plugin_is_told_its_own_line_and_its_package() -> None:
