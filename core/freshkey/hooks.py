@@ -112,7 +112,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
             renewing ahead of time, and that tool must not open a window.
 
     Returns:
-        The credential, with its ``source`` set to ``source.id``. Do not write it anywhere: the core stores it.
+        The credential, with its ``source`` set to ``source.id``; None is an error. Do not write it anywhere: the core
+        stores it.
 
     Raises:
         TransientError: Try again later.
@@ -142,10 +143,10 @@ def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason
             automatic, the core then calls `acquire`. It is told again until there is one with other secrets.
 
     Returns:
-        A new credential. If the server did not return a new refresh token, it contains the old one (RFC 6749,
-        section 6). Do not write it anywhere: the core saves it first (ROT-4). If the server says when the sign-in
-        itself ends (``refresh_token_expires_in``), that is its `Credential.renewable_for`; if it does not say so, and
-        keeps the refresh token, the core keeps the end that is known. The core also keeps
+        A new credential; None is an error. If the server did not return a new refresh token, it contains the old one
+        (RFC 6749, section 6). Do not write it anywhere: the core saves it first (ROT-4). If the server says when the
+        sign-in itself ends (``refresh_token_expires_in``), that is its `Credential.renewable_for`; if it does not say
+        so, and keeps the refresh token, the core keeps the end that is known. The core also keeps
         `Credential.ends_at_latest` unless the new credential has its own.
 
     Raises:
