@@ -27,6 +27,7 @@ and how often it is retried; a hook does one thing once.
 source, presented is not accepted. What the server refuses for another reason, such as an unknown client or a missing
 permission, is `ProviderRefused`. `acquire` may let the user try again, while one can be asked, up to three times in
 all. Then, or if the user enters nothing, it raises `LoginRequired`: a new attempt begins with ``freshkey login``.
+Without a hint, the core names that command, or what the automatic source takes.
 
 Give each error a ``code`` that begins with the provider's name, such as ``example-key-expired``, if the code of the
 class is not specific enough. Any other exception becomes `PluginBroken`, which names the plugin. A hook that is
