@@ -1,6 +1,7 @@
 """Extension of griffe: a class of attrs is shown with the signature that attrs gives it.
 
-griffe reads the source and runs nothing, and knows only the standard library's dataclasses.
+griffe reads the source and runs nothing, and knows only the standard library's dataclasses. See docs/decisions.md, "The
+reference learns from an extension of our own what attrs writes".
 """
 
 from __future__ import annotations
