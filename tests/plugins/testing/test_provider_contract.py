@@ -248,6 +248,13 @@ class Broken(Small):
 """,
         "test_settings_have_defaults",
     ),
+    "an empty host": (
+        """
+class Broken(Small):
+    hosts = ("",)
+""",
+        "test_hosts_are_host_names",
+    ),
     "a format that is not a credential": (
         """
 class Broken(Small):

@@ -125,6 +125,10 @@ class Describing(ProviderKit):
         assert not required, f"{kind.__name__} has fields without a default: {', '.join(required)}"
         kind()
 
+    def test_hosts_are_host_names(self, description: Description) -> None:
+        """No name in ``hosts`` is empty; the core itself refuses one with a scheme, a port or a path."""
+        assert all(description.hosts), "hosts contains an empty name: is a URL in the settings without a host?"
+
     def test_formats_are_credentials(self, description: Description) -> None:
         """Every format is a subclass of `Credential`; the core cannot store or return anything else."""
         for tag, kind in description.formats.items():
