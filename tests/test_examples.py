@@ -15,10 +15,11 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from freshkey import Credential, Profile
-from freshkey.errors import LoginRequired, NotForHttp
+from freshkey import Credential, Keeper, Profile
+from freshkey.errors import LoginRequired, NotForHttp, ProviderRefused
 from freshkey.plugin import NonInteractive, Reason, Request, Response
 from freshkey_testing import Lender, ManualClock, ProviderContract, ScriptedExchanges, ScriptedUser
+from raises_code import raises_code
 from source_tree import ROOT
 
 
@@ -96,13 +97,16 @@ def test_a_token_that_is_due_is_read_again(agent_file: types.ModuleType, agent: 
 
 
 def test_what_was_refused_is_not_handed_out_again(
-    agent_file: types.ModuleType, agent: Profile, token_file: Path
+    agent_file: types.ModuleType, freshkey_keeper: Callable[..., Keeper], freshkey_clock: ManualClock, token_file: Path
 ) -> None:
-    held = agent_file.acquire(agent, agent_file.FILE, NonInteractive("agent"))
-    with pytest.raises(LoginRequired):
-        refreshed(agent_file, agent, held, Reason.REFUSED)
+    keeper = freshkey_keeper({"agent": agent_file}, {"me": {"provider": "agent", "path": str(token_file)}})
+    held = keeper.get()
+    freshkey_clock.advance(60)
+    with raises_code(ProviderRefused, "credential-refused"):
+        keeper.get(refused=held)
     token_file.write_text("made-up-newer-token", "ascii")
-    assert not refreshed(agent_file, agent, held, Reason.REFUSED).authorizes_like(held)
+    freshkey_clock.advance(60)
+    assert not keeper.get(refused=held).authorizes_like(held)
 
 
 # --- an app's key ----------------------------------------------------------------------------------------------------

@@ -131,9 +131,10 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential | None:
     """Return a newer credential, without involving the user.
 
-    Called with the profile's lock held, on a separate thread, before expiry or after a server
-    rejected the credential (`Credential.judge`). May use the network; each
-    request must have a timeout (`Profile.send` has one), because the lock is held until the hook returns.
+    Called for a credential that is `Credential.renewable`; in place of another one, `acquire` is called again if its
+    source needs no user. The profile's lock is held, on a separate thread, before expiry or after a server rejected the
+    credential (`Credential.judge`). May use the network; each request must have a timeout (`Profile.send` has one),
+    because the lock is held until the hook returns.
 
     Args:
         profile: The profile.

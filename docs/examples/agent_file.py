@@ -70,11 +70,8 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential:
-    """Read it again; a token that a server refused is not handed out twice."""
-    newer = _read(profile, credential.source)
-    if reason is Reason.REFUSED and newer.authorizes_like(credential):
-        raise LoginRequired("the agent still has the token that was refused", hint="Restart the agent")
-    return newer
+    """Read it again; for a token, which is not renewable, freshkey itself calls `acquire` instead."""
+    return _read(profile, credential.source)
 
 
 def _read(profile: Profile, source: str) -> ApiKey:
