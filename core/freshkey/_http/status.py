@@ -37,7 +37,8 @@ def raise_for_status(
     | a status in `login_required` | `LoginRequired`: what was presented is not accepted |
     | any other 4xx | `ProviderRefused`: refused for another reason |
 
-    The messages have the host and the status; nothing of the body. For the token endpoint of an OAuth server, whose
+    A status with which this API says something else, such as a 409 that names the choices, is read before. The messages
+    have the host and the status; nothing of the body. For the token endpoint of an OAuth server, whose
     errors say more, use `freshkey.oauth.read_token`.
 
     Args:

@@ -49,7 +49,7 @@ class Description:
             are set.
         exports: Functions that format a credential of the given profile for another tool, by format name.
         revoke: Revokes an owned credential at the provider (RFC 7009); raises one of the contract's errors if that
-            cannot be confirmed. None if the provider cannot revoke.
+            cannot be confirmed, and returns if the credential was over already. None if the provider cannot revoke.
         revokes_alone: Whether other sign-ins of the same account survive a revocation. If not, a sign-in is not revoked
             when another one of the same account replaces it.
     """

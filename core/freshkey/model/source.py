@@ -43,7 +43,8 @@ class Source:
 
     Attributes:
         id: Short name, as used in a profile's ``source`` setting.
-        title: Display name.
+        title: Display name, which also stands inside sentences: what a sign-in is called (``OAuth sign-in``), or for a
+            source that the user provides, where that is (``API key in ACME_KEY``).
         owned: freshkey obtains and stores the credential; otherwise it belongs to another tool, and is not stored.
         interactive: Getting a credential requires the user.
         automatic: An owned source from which freshkey gets a credential without the user, such as client credentials

@@ -130,7 +130,7 @@ class Terminal:
         while line := sys.stdin.readline():
             if (value := answers.get(line.strip())) is not None:
                 return value
-            self._out.instruct(demand)
+            self._out.instruct(f"That is none of them. {demand}")
         hint = "Run the command again, and enter what stands before one of the options"
         raise LoginRequired("none of the options was chosen", hint=hint, code="no-answer")
 
