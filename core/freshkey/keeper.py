@@ -140,8 +140,9 @@ class Keeper:
         Args:
             profile: Name of the profile; None for the selected one.
             min_ttl: Minimum remaining lifetime in seconds; with less, the credential is renewed now, unless it was
-                obtained only seconds ago. If its whole lifetime is shorter, one that is not due satisfies it. If
-                another tool's credential has less left and that tool has no newer one, that is an error.
+                obtained only seconds ago. If its whole lifetime is shorter, one that is not due satisfies it, and so
+                does one of a sign-in that ends at `Credential.ends_at_latest`: none lasts longer. If another tool's
+                credential has less left and that tool has no newer one, that is an error.
             refused: A credential from this keeper that a server rejected. A newer one is returned; if there is
                 none yet, it is renewed now.
             kind: The class that the credential must have, such as `freshkey.ApiKey`, or a tuple of classes of which any

@@ -260,7 +260,7 @@ def with_next_step(
 ) -> LoginRequired:
     """Add the next step to a provider's error that has none; `detected` is what was found in `source`, if known."""
     if error.hint is None and source is not None:
-        if detected is None:
+        if detected is None and not source.needs_sign_in:
             with suppress(FreshkeyError):  # the error at hand matters more
                 detected = context.hooks.detect(context.profile, source)
         error.hint = after_refusal(context.profile, context.description, source, detected)
