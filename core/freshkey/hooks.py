@@ -113,7 +113,7 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
             renewing ahead of time, and that tool must not open a window.
 
     Returns:
-        The credential, with its ``source`` set to ``source.id``; None is an error. Do not write it anywhere: the core
+        The credential; the core sets its `Credential.source`. None is an error. Do not write it anywhere: the core
         stores it.
 
     Raises:

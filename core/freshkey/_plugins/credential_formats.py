@@ -105,6 +105,11 @@ def flaw_of_credential(credential: Credential) -> str | None:
             secret in text for secret in secrets for text in texts if len(secret) >= _MIN_LONG
         ):
             return f"authorizes requests with its field {name!r}, which must be a freshkey.plugin.Secret"
+    with suppress(Exception):
+        renewing = credential.renewal_secret
+        for name, texts in plain.items():
+            if renewing is not None and any(_is_long(text) and text in renewing.reveal() for text in texts):
+                return f"is renewed with its field {name!r}, which must be a freshkey.plugin.Secret"
     if not secrets and any(len(part) >= _MIN_SECRET for part in sent):
         may_be = [name for name, texts in plain.items() if not _tells(name) and any(map(_is_long, texts))]
         if may_be:

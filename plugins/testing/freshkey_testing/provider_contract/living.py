@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Final, NoReturn
 
 from freshkey import Credential, Description, Profile, Secret
-from freshkey.plugin import LoggingReporter, Reason
+from freshkey.plugin import LoggingReporter, NonInteractive, Reason
 from freshkey_testing.clock import ManualClock
 from freshkey_testing.guard import read_only
+from freshkey_testing.not_applicable import not_applicable
 from freshkey_testing.overheard import Overheard
 from freshkey_testing.provider_contract.hooks import Hooks
 from freshkey_testing.provider_contract.kit import ProviderKit
@@ -22,6 +24,7 @@ from freshkey_testing.provider_contract.results import (
 )
 from freshkey_testing.provider_contract.wire import Wire
 from freshkey_testing.secret_scan import leaks, secrets_of
+from freshkey_testing.user import ScriptedUser
 
 
 _QUESTIONS: Final = frozenset(
@@ -76,12 +79,19 @@ class Living(ProviderKit):
                 )
 
     def test_the_refresh_token_of_the_server_is_kept(
-        self, hooks: Hooks, profile: Profile, description: Description, owned: list[Credential]
+        self,
+        hooks: Hooks,
+        profile: Profile,
+        description: Description,
+        users: Mapping[str, ScriptedUser],
+        owned: list[Credential],
     ) -> None:
         """If the answer has a refresh token, it is used from then on; if it has none, the old one is (RFC 6749, 6).
 
-        The kit repeats the answers of one renewal, with another refresh token and without one.
+        The kit repeats the answers of one renewal, with another refresh token and without one. What an API of its own
+        calls it, the kit finds by its value in the answers to a sign-in or to the renewal.
         """
+        renews = looked_at = False
         for credential in owned:
             old = credential.renewal_secret
             if not credential.renewable or old is None:
@@ -89,7 +99,9 @@ class Living(ProviderKit):
             real = Wire()
             with real.watched():
                 newer = hooks.refresh(real.of(profile), credential)
-            names = refresh_token_names(real.received, newer.renewal_secret)
+            names = refresh_token_names(real.received, newer.renewal_secret) or _names_at_sign_in(
+                hooks, profile, description, users, credential
+            )
             require(
                 description.single_use or sent_refresh_token(real.received, names) in (None, old.reveal()),
                 "the server replaces the refresh token at each renewal: set Description.single_use to True",
@@ -101,7 +113,24 @@ class Living(ProviderKit):
                     newer = hooks.refresh(wire.of(profile), credential)
                 # What else they are, they are not the answers of a token endpoint.
                 if sent_refresh_token(wire.received, names) == token:
+                    looked_at = True
                     _check_token(newer, old, token)
+            renews = True
+        if renews and not looked_at:
+            not_applicable("no answer has what renews the credential, so whether a new one is kept is not known")
+
+
+def _names_at_sign_in(
+    hooks: Hooks, profile: Profile, description: Description, users: Mapping[str, ScriptedUser], held: Credential
+) -> frozenset[str]:
+    """Return what the answers to a sign-in call what renews it; nothing if the kit cannot sign in there itself."""
+    source = description.source(held.source)
+    if source is None or (source.interactive and source.id not in users):
+        return frozenset()
+    wire, user = Wire(), users.get(source.id) or NonInteractive(profile.name)
+    with wire.watched():
+        credential, _ = tried(lambda: hooks.acquire(wire.of(profile), source, user))
+    return frozenset() if credential is None else refresh_token_names(wire.received, credential.renewal_secret)
 
 
 def _check_token(newer: Credential, old: Secret, token: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -22,6 +23,11 @@ _MAX_AGE: Final = 300.0
 _MAX_LIFETIME: Final = 10 * 366 * 86400.0
 _SECONDS: Final = "give seconds from obtained until the end, counted by profile.clock and with aware UTC times"
 _LIFETIMES: Final = ("expires_in", "expiresin")
+_ENDS: Final = re.compile(r"expir|(valid|good)_?(for|till?|to|until)|ttl$|life_?time|max_?age|lease_?duration")
+_NOT_ITS_END: Final = re.compile(r"refresh|renew|password|account|trial|plan")
+"""What else may end: what renews it, and what the user has there."""
+
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d.*")
 _REFRESH_TOKENS: Final = ("refresh_token", "refreshtoken")
 
 
@@ -34,7 +40,9 @@ def check_times(credential: Credential, profile: Profile, answers: list[Response
     lifetime = credential.lifetime
     said = [value for name, value in _members(answers) if name in _LIFETIMES and isinstance(value, int | float)]
     if lifetime is None:
-        require(not said, f"the server said when it ends, and {what} returned no lifetime: {_SECONDS}")
+        ends = sorted({name for name, value in _members(answers) if _tells_an_end(name, value)})
+        told = f"the server said when it ends ({', '.join(ends)}), and {what} returned no lifetime: {_SECONDS}"
+        require(not ends, told)
         return
     require(
         0 < lifetime < _MAX_LIFETIME,
@@ -111,6 +119,13 @@ def with_refresh_token(response: Response, token: str | None, names: frozenset[s
     if token is not None:
         kept["refreshToken" if camel else "refresh_token"] = token
     return attrs.evolve(response, body=json.dumps(kept).encode())
+
+
+def _tells_an_end(name: str, value: object) -> bool:
+    """Return whether a member of an answer probably says when the credential ends, whatever the API calls it."""
+    if not _ENDS.search(name) or _NOT_ITS_END.search(name) or isinstance(value, bool):
+        return False
+    return (isinstance(value, int | float) and value > 0) or (isinstance(value, str) and bool(_TIME.fullmatch(value)))
 
 
 def _folded(name: str) -> str:
