@@ -111,7 +111,7 @@ def test_page_works_as_written(page: str, tmp_path: Path) -> None:
         (tmp_path / name).mkdir(mode=0o700)
     environ = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(SUPPORT),
+        "PYTHONPATH": os.pathsep.join([str(SUPPORT), str(ROOT / "docs" / "examples")]),
         "HOME": str(tmp_path),
         "USERPROFILE": str(tmp_path),
         "ANTHROPIC_API_KEY": "sk-ant-api03-made-up-for-this-test",

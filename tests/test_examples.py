@@ -109,6 +109,33 @@ def test_what_was_refused_is_not_handed_out_again(
     assert not keeper.get(refused=held).authorizes_like(held)
 
 
+# --- a key in a variable ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment_key(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    monkeypatch.setenv("MY_KEY", "a-made-up-key-of-the-user")
+    return example("environment_key", monkeypatch)
+
+
+class TestEnvironmentKey(ProviderContract):
+    @pytest.fixture
+    def provider(self, environment_key: types.ModuleType) -> object:
+        return environment_key
+
+
+def test_a_variable_that_is_not_set_says_so(
+    environment_key: types.ModuleType, freshkey_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = freshkey_profile(environment_key, {"variable": "MY_OTHER_KEY"})
+    assert environment_key.detect(profile) is None
+    with pytest.raises(LoginRequired, match="MY_OTHER_KEY is not set"):
+        environment_key.acquire(profile, environment_key.VARIABLE, NonInteractive("mine"))
+    monkeypatch.setenv("MY_OTHER_KEY", "a-made-up-key")
+    held = environment_key.acquire(profile, environment_key.VARIABLE, NonInteractive("mine"))
+    assert held.headers() == {"Authorization": "Bearer a-made-up-key"}
+
+
 # --- an app's key ----------------------------------------------------------------------------------------------------
 
 TOKEN_URL = "https://id.app.example/token"
