@@ -267,18 +267,19 @@ def asked(script: ScriptedExchanges) -> list[str]:
 def test_a_lease_is_extended_until_its_latest_end_and_then_replaced(
     database_lease: types.ModuleType,
     database: Profile,
-    login: Credential,
+    freshkey_keeper: Callable[..., Keeper],
     freshkey_clock: ManualClock,
     freshkey_http: ScriptedExchanges,
 ) -> None:
-    held, ends = login, []
-    for _ in range(4):
-        freshkey_clock.advance(3000)
-        held = refreshed(database_lease, database, held, Reason.DUE)
-        ends.append(held.obtained.wall + (held.lifetime or 0.0) - login.obtained.wall)
+    keeper = freshkey_keeper({"leases": database_lease})
+    began, ends = freshkey_clock.now().wall, []
+    for _ in range(5):
+        held = keeper.get()
+        ends.append(held.obtained.wall + (held.lifetime or 0.0) - began)
+        freshkey_clock.advance(ends[-1] + began - freshkey_clock.now().wall)
 
     assert asked(freshkey_http) == ["leases", "extend", "extend", "leases", "extend"]
-    assert ends == pytest.approx([3000 + TERM, LONGEST, 9000 + TERM, 12000 + TERM])
+    assert ends == pytest.approx([TERM, 2 * TERM, LONGEST, LONGEST + TERM, LONGEST + 2 * TERM])
 
 
 def test_a_refused_login_is_replaced_instead_of_extended(

@@ -81,10 +81,10 @@ def acquire(profile: Profile, source: Source, interaction: Interaction) -> Crede
 
 @hookimpl
 def refresh(profile: Profile, credential: Credential, reporter: Reporter, reason: Reason) -> Credential:
-    """Extend the lease; get another one if the login was refused, or if extending it gains nothing."""
+    """Extend the lease; get another one if the login was refused."""
     if not isinstance(credential, DatabaseLogin):
         raise PluginBroken("the credential has another format", plugin="leases")
-    if reason is Reason.REFUSED or credential.ends_for_good:
+    if reason is Reason.REFUSED:
         return _lease(profile, credential.source)
     now, answer = profile.clock.now(), _post(profile, "extend", {"lease": credential.lease})
     return evolve(credential, obtained=now, lifetime=_member(answer, "lease_duration", int))

@@ -31,6 +31,7 @@ from freshkey.clock import SYSTEM, Moment
 from freshkey.model.credential import Credential
 from freshkey_testing import AuthorizationServer, ScriptedUser
 from freshkey_testing.browser import follow
+from freshkey_testing.deadline import frames_of_threads
 from promises import proves
 from waiting import end_renewals, until
 
@@ -259,7 +260,7 @@ class Trouble:
 
 
 def wait_for_the_lock(machine: Machine, keeper: Keeper) -> None:
-    until(lambda: any(map(waits_for_a_lock, sys._current_frames().values())), "a thread to wait for the lock")
+    until(lambda: any(map(waits_for_a_lock, frames_of_threads().values())), "a thread to wait for the lock")
 
 
 def waits_for_a_lock(frame: FrameType | None) -> bool:

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from freshkey._http.client import DEADLINE, send
 from freshkey.model.description import Description
-from freshkey.model.endpoints import host_of
+from freshkey.model.endpoints import host_flaw, host_of
 from freshkey.model.exchange import Network, Request, Response
 from freshkey.model.profile import Profile
 
@@ -63,7 +63,13 @@ class SendToHosts:
         return send(request, deadline=deadline, allow_insecure_loopback=permits, hosts=hosts, network=self.network)
 
     def with_hosts(self, hosts: Collection[str]) -> SendToHosts:
-        """Return a copy that also sends to these hosts."""
+        """Return a copy that also sends to these hosts.
+
+        Raises:
+            ValueError: One is not just the name of a host; see `freshkey.plugin.host_flaw`.
+        """
+        for flaw in filter(None, map(host_flaw, hosts)):
+            raise ValueError(f"with_hosts {flaw}")
         more = _lower(hosts) - self.hosts
         return evolve(self, hosts=self.hosts | more) if more else self
 

@@ -106,7 +106,7 @@ class Interaction(Reporter, Protocol):
             options: The label of each value. The user chooses by number or types the value.
 
         Raises:
-            LoginRequired: The user chose none.
+            LoginRequired: The user chose none; at a terminal, by an empty line.
         """
 
     def confirm(self, question: str) -> bool:

@@ -127,6 +127,9 @@ class Profile:
         For endpoints that another tool's file or variable names, which a description cannot know: check them first, and
         pass only those that this request needs. What settings name belongs in `Description.hosts` instead, so that a
         stored sign-in is bound to it.
+
+        Raises:
+            ValueError: One is not just the name of a host; see `freshkey.plugin.host_flaw`.
         """
         return evolve(self, send=self.send.with_hosts(hosts)) if isinstance(self.send, HostLimited) else self
 

@@ -119,16 +119,16 @@ class Terminal:
         """Print the options and read the number of one, or its value; again until it is one of them.
 
         Raises:
-            LoginRequired: The input ended.
+            LoginRequired: An empty line was entered, or the input ended.
         """
         self._needs_terminal()
         answers = _answers(options)
         self.show_prompt(prompt)
         names = {value: name for name, value in reversed(answers.items())}
-        demand = f"Enter one of: {', '.join(names[value] for value in options)}"
+        demand = f"Enter one of: {', '.join(names[value] for value in options)}; or nothing, to choose none"
         self._out.instruct(*(f"  {names[value]}) {label}" for value, label in options.items()), demand)
-        while line := sys.stdin.readline():
-            if (value := answers.get(line.strip())) is not None:
+        while line := sys.stdin.readline().strip():
+            if (value := answers.get(line)) is not None:
                 return value
             self._out.instruct(f"That is none of them. {demand}")
         hint = "Run the command again, and enter what stands before one of the options"

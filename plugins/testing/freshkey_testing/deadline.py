@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Final, TypeVar
 
 import pytest
@@ -54,9 +56,22 @@ def _bounded(check: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
+def frames_of_threads() -> dict[int, FrameType]:
+    """Return the innermost frame of each thread, by its `threading.Thread.ident`."""
+    # A garbage collection within the call may free a `threading.local`, which then waits for ever for a lock that the
+    # call holds; some versions of Python see to it themselves (gh-106883).
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001  the only way to look at another thread
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _place(thread: threading.Thread) -> str:
     """Return the innermost function of a thread that does not belong to Python itself."""
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  the only way to look at another thread
+    frame = frames_of_threads().get(thread.ident or 0)
     while frame is not None:
         module = str(frame.f_globals.get("__name__", "?"))
         if module.partition(".")[0] not in {*sys.stdlib_module_names, "pluggy"}:

@@ -85,6 +85,11 @@ def test_what_a_copy_finds_out_counts_for_all() -> None:
     assert tried(copy, "extra.example") == "connection-failed"
 
 
+def test_what_is_no_host_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ValueError, match=r"with_hosts has 'extra\.example:8443', which has a port: write 'extra"):
+        SendToHosts(["id.example"]).with_hosts(["extra.example", "extra.example:8443"])
+
+
 def test_an_error_says_what_an_author_does() -> None:
     with pytest.raises(ProviderRefused) as failure:
         SendToHosts(["id.example"])(Request(method="GET", url="https://elsewhere.example/"))

@@ -260,22 +260,27 @@ def test_a_text_is_asked_for_again_if_it_cannot_be_one(typed: Callable[[str], Te
     assert "cannot be used" in stderr.getvalue()
 
 
-@pytest.mark.parametrize("line", ["2\n", " b \n", "5\n\n2\n", "B\n2\n"])
+@pytest.mark.parametrize("line", ["2\n", " b \n", "5\n7\n2\n", "B\n2\n"])
 def test_an_option_is_chosen_by_number_or_value(
     typed: Callable[[str], Terminal], stderr: io.StringIO, line: str
 ) -> None:
     assert typed(line).choose("Which\x1b?", {"a": "First\x1b", "b": "Second"}) == "b"
-    assert "  1) First\N{REPLACEMENT CHARACTER}\n  2) Second\nEnter one of: 1, 2\n" in stderr.getvalue()
+    assert (
+        "  1) First\N{REPLACEMENT CHARACTER}\n  2) Second\nEnter one of: 1, 2; or nothing, to choose none\n"
+        in stderr.getvalue()
+    )
 
 
 def test_options_that_are_numbers_are_chosen_by_value(typed: Callable[[str], Terminal], stderr: io.StringIO) -> None:
     assert typed("2\n").choose("How many?", {"2": "Two", "1": "One"}) == "2"
-    assert "  2) Two\n  1) One\nEnter one of: 2, 1\n" in stderr.getvalue()
+    assert "  2) Two\n  1) One\nEnter one of: 2, 1; or nothing, to choose none\n" in stderr.getvalue()
 
 
-def test_the_end_of_the_input_chooses_nothing(typed: Callable[[str], Terminal]) -> None:
+@pytest.mark.parametrize("lines", ["7\n", "\na\n", "  \na\n"], ids=["the end of the input", "an empty line", "spaces"])
+def test_nothing_chooses_none(typed: Callable[[str], Terminal], stderr: io.StringIO, lines: str) -> None:
     with raises_code(LoginRequired, "no-answer"):
-        typed("7\n").choose("Which?", {"a": "A"})
+        typed(lines).choose("Which?", {"a": "A"})
+    assert ("That is none of them" in stderr.getvalue()) is lines.startswith("7")
 
 
 @pytest.mark.parametrize(("entered", "answer"), [(Secret("canary"), "canary"), (None, "")])

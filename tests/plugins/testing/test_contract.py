@@ -147,6 +147,34 @@ def test_known_failures_are_expected_in_their_class_alone(
     result.assert_outcomes(xfailed=4, passed=2, failed=4, errors=2)
 
 
+NOTHING = """
+from freshkey_testing.contract import Contract
+from freshkey_testing.not_applicable import not_applicable
+
+
+class {kit}(Contract):
+    def test_revokes(self):
+        not_applicable("the provider cannot revoke")
+
+
+{kit}.__module__ = "freshkey_testing.{kit}"
+
+
+class TestKnown({kit}):
+    known_failures = {{"test_revokes": "the server forgets"}}
+"""
+
+
+def test_a_known_failure_where_there_is_nothing_to_look_at_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(pytester, monkeypatch, NOTHING.format(kit="Kit"))
+    result.stdout.fnmatch_lines(
+        ["*nothing fails here (the provider cannot revoke): remove the line of known_failures*"]
+    )
+    result.assert_outcomes(failed=1)
+
+
 @pytest.mark.parametrize("depth", [1, 2])
 def test_subclasses_of_a_subclass_cannot_replace_a_test(depth: int) -> None:
     class Child(StoreContract):
