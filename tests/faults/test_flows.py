@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from attrs import evolve
 
 from console_user import at_console, press_ctrl_c
 from counterparts.oidc import OidcServer
@@ -304,7 +305,9 @@ def test_authorization_code_of_one_server_never_reaches_another() -> None:
 
         clock = ManualClock()
         profile = on_loopback(clock=clock)
-        client = OAuthClient.of(profile, discover(profile, hostile.issuer), hostile.client_id)
+        # The other server would not know what is pushed to the hostile one.
+        unpushed = evolve(discover(profile, hostile.issuer), pushed_authorization_request_endpoint=None)
+        client = OAuthClient.of(profile, unpushed, hostile.client_id)
         with raises_code(LoginRequired, "sign-in-timed-out"), ScriptedUser(browser=browser) as user:
             authorize(profile, client, user, scopes=("openid",))
         # The listener refused each of them, the error as well as the codes.

@@ -216,7 +216,8 @@ def _forge(settings: dict[str, Any], home: Path, *, warm: bool) -> None:
         _say({"pid": child})
         with open(reading) as pipe:  # noqa: PTH123  a file descriptor, not a path
             said = json.loads(pipe.read() or "{}")
-        for name in said.pop("imported", ()) if warm else ():
+        imported = said.pop("imported", ())
+        for name in imported if warm else ():
             with suppress(Exception):  # not all that is loaded can be imported by its name
                 import_module(name)
         _, status = os.waitpid(child, 0)

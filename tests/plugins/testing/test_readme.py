@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_runs import OPTIONS
+from kit_runs import OPTIONS, Loaded
 
 
 pytest_plugins = ["pytester"]
@@ -23,7 +23,9 @@ def test_the_blocks_run_as_written(pytester: pytest.Pytester, monkeypatch: pytes
     pytester.makepyfile(**dict(blocks))
     pytester.syspathinsert()
 
-    outcomes = pytester.runpytest_inprocess(*OPTIONS).parseoutcomes()
+    loaded = Loaded()
+    outcomes = pytester.runpytest_inprocess(*OPTIONS, plugins=[loaded]).parseoutcomes()
+    loaded.keep()
 
     assert outcomes.keys() == {"passed"}, outcomes
 
