@@ -499,6 +499,8 @@ class Keeper:
 
     def _of_kind(self, credential: Credential, kind: Kind[C], profile: str | None, account: str | None) -> C:
         """Return a credential that must be of a class; the error names the profile, whoever selected it."""
+        if isinstance(kind, type) and isinstance(credential, kind):
+            return credential  # on the fast path of each request, which opens nothing
         with _about(self._open_profile(profile, account)):
             return of_kind(credential, kind)
 

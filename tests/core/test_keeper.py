@@ -255,6 +255,13 @@ def test_an_opened_profile_is_not_opened_again(world: World, monkeypatch: pytest
     assert token_of(keeper.get("me")) == "at-1"
 
 
+def test_the_kind_of_a_fresh_credential_costs_one_comparison(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = world.signed_in()
+    keeper.get("me")
+    monkeypatch.setattr(Keeper, "_open_profile", None)
+    assert token_of(keeper.get("me", kind=OAuthToken)) == "at-1"
+
+
 # --- asyncio ------------------------------------------------------------------------------------------------------
 
 
