@@ -43,7 +43,8 @@ LAYERS: list[tuple[str, ...]] = [
     ("model",),
     ("hooks", "events"),
     # Tools: one subject each, without profiles and providers.
-    ("_files", "_secret_input"),
+    ("_files",),
+    ("_secret_input",),
     ("_interprocess", "_commands", "_http"),
     # Toolkits: for stores, for provider authors, for HTTP clients.
     ("_stores", "oauth", "adapters"),

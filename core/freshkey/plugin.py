@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from freshkey._secret_input.encoding import unmarked
     from freshkey._secret_input.env_var import environment_secret
     from freshkey._secret_input.file_descriptor import descriptor_is_there, descriptor_secret
+    from freshkey._secret_input.handed_in import detected_descriptor, detected_variable, required_variable, secret_file
+    from freshkey._secret_input.identity_token import identity_token, identity_token_file
     from freshkey._secret_input.shape import looks_like
     from freshkey._stores.options import store_options, wrong_option
     from freshkey._text.shell_words import install_command, shell_quoted
@@ -83,6 +85,8 @@ _HOMES: Final = {
     "_secret_input.encoding": "unmarked",
     "_secret_input.env_var": "environment_secret",
     "_secret_input.file_descriptor": "descriptor_is_there descriptor_secret",
+    "_secret_input.handed_in": "detected_descriptor detected_variable required_variable secret_file",
+    "_secret_input.identity_token": "identity_token identity_token_file",
     "_secret_input.shape": "looks_like",
     "_stores.options": "store_options wrong_option",
     "_text.shell_words": "install_command shell_quoted",
@@ -114,12 +118,13 @@ __all__ = [
     "Record", "RedirectListener", "Reporter", "Request", "Response", "Secret", "Send", "Snapshot", "Source",
     "TooLongError", "Validity", "Verdict",
     "authorities_flaw", "changed_settings", "checked_program", "checked_url", "child_environment",
-    "descriptor_is_there", "descriptor_secret", "ensure_unchangeable", "ensure_unchanged", "environment_secret",
-    "file_name", "file_version", "form", "helper_environment", "hookimpl", "host_flaw", "install_command",
-    "is_attended", "is_implausible", "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like",
-    "parse_json_object", "path_flaw", "private_dir", "quoted", "raise_for_status", "read_bounded", "read_helper_json",
-    "read_helper_line", "read_private", "read_unchangeable", "remove_private", "retry_after", "run_command",
-    "run_helper", "run_login_command", "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options",
+    "descriptor_is_there", "descriptor_secret", "detected_descriptor", "detected_variable", "ensure_unchangeable",
+    "ensure_unchanged", "environment_secret", "file_name", "file_version", "form", "helper_environment", "hookimpl",
+    "host_flaw", "identity_token", "identity_token_file", "install_command", "is_attended", "is_implausible",
+    "is_jwt", "is_token", "json_body", "kept_for_all", "looks_like", "parse_json_object", "path_flaw", "private_dir",
+    "quoted", "raise_for_status", "read_bounded", "read_helper_json", "read_helper_line", "read_private",
+    "read_unchangeable", "remove_private", "required_variable", "retry_after", "run_command", "run_helper",
+    "run_login_command", "secret_file", "shell_quoted", "shown_name", "shown_path", "shown_url", "store_options",
     "tls_context", "tls_failure", "unmarked", "unused_settings", "utc_time", "variable_paths", "without_project_path",
     "write_private", "wrong_option",
 ]

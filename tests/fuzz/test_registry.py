@@ -16,6 +16,7 @@ PACKAGES: Final = {
     "plugins/bedrock/freshkey_bedrock": "bedrock.",
     "plugins/claude_oauth/freshkey_claude_oauth": "claude_oauth.",
     "plugins/cli/freshkey_cli": "cli.",
+    "plugins/oidc/freshkey_oidc": "oidc.",
     "plugins/vertex/freshkey_vertex": "vertex.",
 }
 PARSES: Final = re.compile(
@@ -30,6 +31,9 @@ NOT_FUZZED: Final = {
     "oauth.client": SECRETS_OUT,
     "oauth.protocol": SECRETS_OUT,
     "oauth.pushed": SECRETS_OUT,
+    "_secret_input.handed_in": "frameless for the secrets in variables and files, which it does not take apart",
+    "oidc.identity": "reads a response with parse_json_object and oauth.id_token",
+    "oidc.identity_token": "reads a response with parse_json_object and _secret_input.identity_token",
     "_accounts.import_key": "takes a key that the user enters, checked by _secret_input.shape",
     "_interprocess.account_index": "reads one member, checked by model.account; what fails is passed over",
     "_plugins.authorizing": "takes apart what a provider's own credential sends; what it cannot, counts as one part",

@@ -221,7 +221,7 @@ def test_accepted_metadata_is_that_of_the_issuer(
     found = outcome(lambda: discover(scripted(lambda _: response), ISSUER, hosts={"api.other.example"}))
 
     if isinstance(found, FreshkeyError):
-        assert isinstance(found, ProtocolError)
+        assert isinstance(found, ProviderRefused)
         assert not [text for text in map(str, facts.values()) if len(text) >= 40 and text in str(found)]
         return
     assert isinstance(found, Server)
@@ -243,10 +243,10 @@ def test_accepted_metadata_is_that_of_the_issuer(
 @given(body=st.binary(max_size=60) | CANARIES.map(lambda text: f'{{"issuer": "{text}"}}'.encode()))
 @example(b"[]")
 @example(b'{"issuer": "https://id.example.com", "issuer": "https://evil.example"}')
-def test_any_other_document_is_a_protocol_error(body: bytes) -> None:
+def test_any_other_document_is_refused(body: bytes) -> None:
     response = Response(status=200, headers={}, body=body)
     found = outcome(lambda: discover(scripted(lambda _: response), ISSUER))
-    assert isinstance(found, ProtocolError)
+    assert isinstance(found, ProviderRefused)
     assert (found.__context__, found.__cause__) == (None, None)
     assert not quotes(str(found), body.decode("latin-1"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,15 +15,18 @@ from freshkey.model.exchange import Request
 
 MAX_WAIT: Final = 3600.0
 
+Fields = Mapping[str, str | Sequence[str]]
+"""Fields of a request by name. Several values are sent as a repeated field, such as ``resource`` (RFC 8707)."""
 
-def form(url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Request:
+
+def form(url: str, fields: Fields, headers: Mapping[str, str] | None = None) -> Request:
     """Return a POST of `fields` as an HTML form, which RFC 6749 (section 3.2) requires.
 
     Raises:
         ConfigurationError: A field cannot be encoded as UTF-8. The message does not quote it.
     """
     with suppress(UnicodeEncodeError):
-        return _post(url, "application/x-www-form-urlencoded", urlencode(fields).encode(), headers)
+        return _post(url, "application/x-www-form-urlencoded", urlencode(fields, doseq=True).encode(), headers)
     # Raised outside the handler: a UnicodeEncodeError carries the whole field, and it would be the context.
     raise ConfigurationError(
         "a request field contains an unpaired surrogate and cannot be sent", code="invalid-request-field"

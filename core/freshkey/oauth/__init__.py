@@ -24,6 +24,7 @@ from freshkey import _lazy
 
 
 if TYPE_CHECKING:
+    from freshkey._http.messages import Fields
     from freshkey.oauth.answers import (
         DeviceCode,
         Poll,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
     from freshkey.oauth.assertion import Algorithm, signed_assertion
     from freshkey.oauth.authentication import (
+        ClientAssertion,
         ClientAuthentication,
         ClientSecretBasic,
         ClientSecretJwt,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
         shown_code,
     )
     from freshkey.oauth.id_token import identity_of, read_id_token
+    from freshkey.oauth.id_token_signature import check_signature, keys_request, read_keys
     from freshkey.oauth.loopback import LoopbackListener
     from freshkey.oauth.metadata import discover
     from freshkey.oauth.protocol import (
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
         new_state,
         refresh_request,
         revocation_request,
+        token_exchange_request,
     )
     from freshkey.oauth.pushed import PushedRequest
     from freshkey.oauth.response_body import read_members
@@ -82,10 +86,12 @@ if TYPE_CHECKING:
     from freshkey.oauth.userinfo import read_userinfo, userinfo_request
 
 _HOMES: Final = {
+    "_http.messages": "Fields",
     "oauth.answers": "DeviceCode Poll TokenAnswer read_device read_device_token read_revocation read_token",
     "oauth.assertion": "Algorithm signed_assertion",
     "oauth.authentication": (
-        "ClientAuthentication ClientSecretBasic ClientSecretJwt ClientSecretPost PrivateKeyJwt PublicClient"
+        "ClientAssertion ClientAuthentication ClientSecretBasic ClientSecretJwt ClientSecretPost PrivateKeyJwt "
+        "PublicClient"
     ),
     "oauth.browser": "browser_program open_browser safe_url",
     "oauth.callback": "read_callback read_pasted",
@@ -95,11 +101,13 @@ _HOMES: Final = {
         "Refusal TRANSIENT_CODES TRANSIENT_STATUSES clean_code read_refusal refusal_error retryable shown_code"
     ),
     "oauth.id_token": "identity_of read_id_token",
+    "oauth.id_token_signature": "check_signature keys_request read_keys",
     "oauth.loopback": "LoopbackListener",
     "oauth.metadata": "discover",
     "oauth.protocol": (
         "DEVICE_GRANT Encode Grant Pkce Server assertion_request authorization_url client_credentials_request "
-        "code_request device_request device_token_request new_state refresh_request revocation_request"
+        "code_request device_request device_token_request new_state refresh_request revocation_request "
+        "token_exchange_request"
     ),
     "oauth.pushed": "PushedRequest",
     "oauth.response_body": "read_members",
@@ -111,15 +119,16 @@ _HOMES: Final = {
 # Several names per line: one per line would fill a page.
 # fmt: off
 __all__ = [
-    "DEVICE_GRANT", "MAX_SKEW", "TRANSIENT_CODES", "TRANSIENT_STATUSES", "Algorithm", "ClientAuthentication",
-    "ClientSecretBasic", "ClientSecretJwt", "ClientSecretPost", "DeviceCode", "Encode", "Grant", "LoopbackListener",
-    "OAuthClient", "Pkce", "Poll", "PrivateKeyJwt", "PublicClient", "PushedRequest", "Refusal", "Server", "TokenAnswer",
-    "assertion_request", "authorization_url", "authorize", "browser_program", "clean_code",
-    "client_credentials_request", "code_request", "device_request", "device_sign_in", "device_token_request",
-    "discover", "identity_of", "new_state", "open_browser", "read_callback", "read_device", "read_device_token",
-    "read_id_token", "read_members", "read_pasted", "read_refusal", "read_revocation", "read_token", "read_userinfo",
+    "DEVICE_GRANT", "MAX_SKEW", "TRANSIENT_CODES", "TRANSIENT_STATUSES", "Algorithm", "ClientAssertion",
+    "ClientAuthentication", "ClientSecretBasic", "ClientSecretJwt", "ClientSecretPost", "DeviceCode", "Encode",
+    "Fields", "Grant", "LoopbackListener", "OAuthClient", "Pkce", "Poll", "PrivateKeyJwt", "PublicClient",
+    "PushedRequest", "Refusal", "Server", "TokenAnswer", "assertion_request", "authorization_url", "authorize",
+    "browser_program", "check_signature", "clean_code", "client_credentials_request", "code_request",
+    "device_request", "device_sign_in", "device_token_request", "discover", "identity_of", "keys_request",
+    "new_state", "open_browser", "read_callback", "read_device", "read_device_token", "read_id_token", "read_keys",
+    "read_members", "read_pasted", "read_refusal", "read_revocation", "read_token", "read_userinfo",
     "refresh_request", "refusal_error", "retryable", "revocation_request", "safe_url", "seconds_behind", "shown_code",
-    "signed_assertion", "userinfo_request", "warn_of_skew",
+    "signed_assertion", "token_exchange_request", "userinfo_request", "warn_of_skew",
 ]
 # fmt: on
 

@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 
 from attrs import Attribute, field, frozen
 
+from freshkey._http.messages import Fields
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError
 from freshkey.oauth.assertion import LIFETIME, Algorithm, check_lifetime, signed_assertion
@@ -26,7 +27,7 @@ from freshkey.secret import Secret
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-Added = tuple[Mapping[str, str], Mapping[str, str]]
+Added = tuple[Fields, Mapping[str, str]]
 """The fields and the headers of a request."""
 
 
@@ -35,7 +36,7 @@ class ClientAuthentication(ABC):
 
     @abstractmethod
     def apply(
-        self, fields: Mapping[str, str], headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
     ) -> Added:
         """Return the fields and headers of one request with what authenticates it.
 
@@ -70,7 +71,7 @@ class PublicClient(ClientAuthentication):
 
     def apply(
         self,
-        fields: Mapping[str, str],
+        fields: Fields,
         headers: Mapping[str, str],
         **_: Any,  # noqa: ANN401  not used
     ) -> Added:
@@ -90,7 +91,7 @@ class ClientSecretBasic(ClientAuthentication):
 
     def apply(
         self,
-        fields: Mapping[str, str],
+        fields: Fields,
         headers: Mapping[str, str],
         *,
         client_id: str,
@@ -117,7 +118,7 @@ class ClientSecretPost(ClientAuthentication):
 
     def apply(
         self,
-        fields: Mapping[str, str],
+        fields: Fields,
         headers: Mapping[str, str],
         *,
         client_id: str,
@@ -125,6 +126,31 @@ class ClientSecretPost(ClientAuthentication):
     ) -> Added:
         """Add both fields."""
         return {**fields, "client_id": client_id, "client_secret": self.secret.reveal()}, headers
+
+
+@frozen
+class ClientAssertion(ClientAuthentication):
+    """An assertion from elsewhere that the server trusts for this client, such as a workload's identity token.
+
+    It is sent like that of `PrivateKeyJwt` (RFC 7523, section 2.2), but is signed by the platform that the client runs
+    on, so it is read again for each request that needs one.
+
+    Attributes:
+        assertion: The assertion.
+    """
+
+    assertion: Secret
+
+    def apply(
+        self,
+        fields: Fields,
+        headers: Mapping[str, str],
+        *,
+        client_id: str,
+        **_: Any,  # noqa: ANN401  not used
+    ) -> Added:
+        """Add it."""
+        return _with_assertion(fields, client_id, self.assertion), headers
 
 
 @frozen
@@ -153,7 +179,7 @@ class PrivateKeyJwt(ClientAuthentication):
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(
-        self, fields: Mapping[str, str], headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
     ) -> Added:
         """Add a new assertion. Raises like `signed_assertion`."""
         assertion = signed_assertion(
@@ -190,7 +216,7 @@ class ClientSecretJwt(ClientAuthentication):
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(
-        self, fields: Mapping[str, str], headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
     ) -> Added:
         """Add a new assertion."""
         assertion = signed_assertion(
@@ -216,7 +242,7 @@ def _audience(given: str | None, server: Server) -> str:
     return given or server.issuer or server.token_endpoint
 
 
-def _with_assertion(fields: Mapping[str, str], client_id: str, assertion: Secret) -> Mapping[str, str]:
+def _with_assertion(fields: Fields, client_id: str, assertion: Secret) -> Fields:
     return {
         **fields,
         "client_id": client_id,  # optional (RFC 7521, section 4.2), and some servers need it

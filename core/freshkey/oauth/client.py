@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from freshkey._http.messages import form
+from freshkey._http.messages import Fields, form
 from freshkey.clock import SYSTEM, Clock
 from freshkey.errors import ProtocolError, frameless
 from freshkey.model.exchange import Request, Send
@@ -19,6 +19,7 @@ from freshkey.oauth import answers, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.authentication import Added, ClientAuthentication, PublicClient
 from freshkey.oauth.id_token import identity_of, read_id_token
+from freshkey.oauth.id_token_signature import check_signature, keys_request, read_keys
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
 from freshkey.oauth.pushed import PushedRequest
 from freshkey.oauth.skew import warn_of_skew
@@ -48,7 +49,7 @@ class OAuthClient:
     client_id: str
     send: Send = field(repr=False)
     headers: Mapping[str, str] = field(default=NOTHING, repr=False)
-    extra: Mapping[str, str] = field(default=NOTHING, repr=False)
+    extra: Fields = field(default=NOTHING, repr=False)
     encode: Encode = form
     authentication: ClientAuthentication = field(factory=PublicClient)
     clock: Clock = field(default=SYSTEM, repr=False)
@@ -66,9 +67,7 @@ class OAuthClient:
         return cls(**{"server": server, "client_id": client_id, "send": profile.send, "clock": profile.clock, **more})
 
     @frameless
-    def exchange(
-        self, grant: Grant, *, extra: Mapping[str, str] = NOTHING, headers: Mapping[str, str] = NOTHING
-    ) -> TokenAnswer:
+    def exchange(self, grant: Grant, *, extra: Fields = NOTHING, headers: Mapping[str, str] = NOTHING) -> TokenAnswer:
         """Exchange the authorization code of a sign-in; a code works once (RFC 6749, section 4.1.3)."""
         request = partial(protocol.code_request, code=grant.code, pkce=grant.pkce, redirect_uri=grant.redirect_uri)
         return self._token(self.completed(request, extra, headers))
@@ -79,7 +78,7 @@ class OAuthClient:
         refresh_token: Secret,
         *,
         scopes: tuple[str, ...] = (),
-        extra: Mapping[str, str] = NOTHING,
+        extra: Fields = NOTHING,
         headers: Mapping[str, str] = NOTHING,
     ) -> TokenAnswer:
         """Renew an access token (RFC 6749, section 6). If the response has no refresh token, keep using the old one.
@@ -94,7 +93,7 @@ class OAuthClient:
         self,
         *,
         scopes: tuple[str, ...] = (),
-        extra: Mapping[str, str] = NOTHING,
+        extra: Fields = NOTHING,
         headers: Mapping[str, str] = NOTHING,
     ) -> TokenAnswer:
         """Get an access token for the client itself, without a user (RFC 6749, section 4.4).
@@ -108,6 +107,50 @@ class OAuthClient:
         request = partial(protocol.client_credentials_request, scopes=scopes)
         return evolve(self._token(self.completed(request, extra, headers), as_itself=True), refresh_token=None)
 
+    @frameless
+    def jwt_bearer(
+        self,
+        assertion: Secret,
+        *,
+        scopes: tuple[str, ...] = (),
+        extra: Fields = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> TokenAnswer:
+        """Exchange a signed assertion for an access token (RFC 7523, section 2.1).
+
+        It can be repeated while the assertion is valid, so a refresh token is left out.
+
+        Raises:
+            LoginRequired: The assertion, or the client's secret or key, is not accepted.
+        """
+        return self._exchanged(partial(protocol.assertion_request, assertion=assertion, scopes=scopes), extra, headers)
+
+    @frameless
+    def token_exchange(
+        self,
+        subject_token: Secret,
+        *,
+        subject_token_type: str = protocol.JWT_TYPE,
+        scopes: tuple[str, ...] = (),
+        extra: Fields = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> TokenAnswer:
+        """Exchange a token from elsewhere for an access token (RFC 8693, section 2.1).
+
+        What else the server wants (``audience``, ``resource``, ``requested_token_type``) goes into `extra`. It can be
+        repeated while the subject token is valid, so a refresh token is left out.
+
+        Raises:
+            LoginRequired: The subject token, or the client's secret or key, is not accepted.
+        """
+        request = partial(
+            protocol.token_exchange_request,
+            subject_token=subject_token,
+            subject_token_type=subject_token_type,
+            scopes=scopes,
+        )
+        return self._exchanged(request, extra, headers)
+
     def identity(self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None) -> Identity:
         """Return whom the ID token describes that came with a sign-in's tokens; sends nothing.
 
@@ -116,6 +159,24 @@ class OAuthClient:
         now = self.clock.now().wall
         claims = read_id_token(answer, server=self.server, client_id=self.client_id, now=now, nonce=nonce)
         return identity_of(claims, organization=organization)
+
+    @frameless
+    def verified_identity(
+        self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None
+    ) -> Identity:
+        """Return what `identity` does, after the signature was verified with the keys that the server publishes.
+
+        Fetches the keys, so it is for sign-ins, where nothing is lost if that fails; needs ``freshkey[jwt]``. An ID
+        token that is no longer valid, or not for this client, costs no request.
+
+        Raises:
+            FreshkeyError: As `identity`, `freshkey.oauth.id_token_signature.read_keys` and `check_signature` do.
+            ConfigurationError: The server publishes no keys.
+        """
+        identity = self.identity(answer, nonce=nonce, organization=organization)
+        request = keys_request(self.server)
+        check_signature(answer, read_keys(request, self.send(request), clock=self.clock))
+        return identity
 
     @frameless
     def userinfo(self, access_token: Secret, *, known: Identity, organization: str | None = None) -> Identity:
@@ -150,7 +211,7 @@ class OAuthClient:
         token: Secret,
         hint: str = "refresh_token",
         *,
-        extra: Mapping[str, str] = NOTHING,
+        extra: Fields = NOTHING,
         headers: Mapping[str, str] = NOTHING,
     ) -> None:
         """Revoke a token (RFC 7009); revoking an unknown token succeeds.
@@ -166,7 +227,7 @@ class OAuthClient:
         answers.read_revocation(self.send(request), self.clock.now().wall)
 
     @frameless
-    def push(self, fields: Mapping[str, str]) -> PushedRequest:
+    def push(self, fields: Fields) -> PushedRequest:
         """Push the parameters of an authorization request (RFC 9126), for `authorize`.
 
         Raises:
@@ -176,9 +237,7 @@ class OAuthClient:
         request = pushed.pushed_request(self.server, fields=fields, extra=extra, headers=headers)
         return pushed.read_pushed(self.send(request), self.clock.now().wall)
 
-    def completed(
-        self, request: Callable[..., Request], extra: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Request:
+    def completed(self, request: Callable[..., Request], extra: Fields, headers: Mapping[str, str]) -> Request:
         """Return what a function of `freshkey.oauth.protocol` makes of this client, its fields and its headers."""
         return request(
             self.server,
@@ -188,10 +247,24 @@ class OAuthClient:
             encode=self._encode,
         )
 
-    def _encode(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+    def _exchanged(self, request: Callable[..., Request], extra: Fields, headers: Mapping[str, str]) -> TokenAnswer:
+        """Send what exchanges a token from elsewhere; a client that has an ID names itself (RFC 7521, section 4.1)."""
+        named = {"client_id": self.client_id} if self.client_id else {}
+        answer = self._token(
+            request(
+                self.server.token_endpoint,
+                extra={**self.extra, **extra, **named},
+                headers={**self.headers, **headers},
+                encode=self._encode,
+            ),
+            as_itself=True,
+        )
+        return evolve(answer, refresh_token=None)
+
+    def _encode(self, url: str, fields: Fields, headers: Mapping[str, str]) -> Request:
         return self.encode(url, *self._authenticated(fields, headers))
 
-    def _authenticated(self, fields: Mapping[str, str], headers: Mapping[str, str]) -> Added:
+    def _authenticated(self, fields: Fields, headers: Mapping[str, str]) -> Added:
         return self.authentication.apply(
             fields, headers, client_id=self.client_id, server=self.server, clock=self.clock
         )

@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import evolve
 
+from freshkey._http.messages import Fields
 from freshkey.clock import Clock
 from freshkey.errors import (
     ConfigurationError,
@@ -48,7 +49,7 @@ def device_sign_in(
     interaction: Interaction,
     *,
     scopes: tuple[str, ...],
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     given_up: threading.Event | None = None,
 ) -> TokenAnswer:

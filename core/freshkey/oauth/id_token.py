@@ -71,11 +71,13 @@ def read_id_token(
     return claims
 
 
-def identity_of(claims: Mapping[str, Any], *, organization: str | None = None) -> Identity:
+def identity_of(claims: Mapping[str, Any], *, organization: str | None = None, account: str = "sub") -> Identity:
     """Return whom the claims of an ID token or of a userinfo response describe (section 5.1).
 
     Args:
         claims: The claims.
+        account: The name of the claim that identifies the user; another than ``sub`` is for servers that are not
+            OpenID providers. It may be a number.
         organization: The name of the claim that identifies the organization, such as ``org_id`` or ``tid``; no standard
             has one.
     """
@@ -85,11 +87,15 @@ def identity_of(claims: Mapping[str, Any], *, organization: str | None = None) -
         return next((value for value in found if isinstance(value, str) and value), None)
 
     return Identity(
-        account=text("sub"),
+        account=text(account) or (None if account == "sub" else _number(claims.get(account))),
         email=text("email"),
         organization=text(organization) if organization else None,
-        display_name=text("name", "preferred_username", "nickname"),
+        display_name=text("name", "preferred_username", "nickname", "login"),
     )
+
+
+def _number(value: object) -> str | None:
+    return str(value) if type(value) is int else None
 
 
 def subject_flaw(claims: Mapping[str, Any]) -> str | None:

@@ -21,7 +21,14 @@ from freshkey._http.messages import retry_after
 from freshkey._http.status import asks_to_wait
 from freshkey._http.url import checked_url
 from freshkey.clock import Clock
-from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown, ProtocolError, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    OutcomeUnknown,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.model.exchange import HostLimited, Request, Response
 from freshkey.model.profile import Profile
 from freshkey.oauth.browser import safe_url
@@ -38,9 +45,14 @@ _REQUIRED: Final = (_AUTHORIZATION, "token_endpoint")
 _WITH_USER: Final = frozenset({"authorization_code", "implicit"})
 """Grant types that use the authorization endpoint: without them, none is looked for (RFC 8414, section 2)."""
 _PUSHED: Final = "pushed_authorization_request_endpoint"
-_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", "userinfo_endpoint", _PUSHED)
+_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", "userinfo_endpoint", "jwks_uri", _PUSHED)
+_METHODS: Final = "token_endpoint_auth_methods_supported"
 _ISS: Final = "authorization_response_iss_parameter_supported"
 _PUSH_REQUIRED: Final = "require_pushed_authorization_requests"
+_ELSEWHERE: Final = frozenset({"userinfo_endpoint", "jwks_uri"})
+"""Endpoints that well-known servers have on other hosts; who does not look for them need not allow these."""
+_FACTS: Final = frozenset({"issuer", _METHODS, _ISS, _PUSH_REQUIRED})
+"""Members that are no endpoints."""
 
 _HEADERS: Final = {"Accept": "application/json"}
 
@@ -71,15 +83,16 @@ def discover(
         issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
         hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
         look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``,
-            ``userinfo_endpoint``. Others are returned if they are in a document that is read anyway.
+            ``userinfo_endpoint``, ``jwks_uri``. Others are returned if they are in a document that is read anyway.
         token_endpoint: The one that is known from before. Where a location fails, others are trusted only if they name
             this one.
 
     Raises:
         ConfigurationError: `issuer` is not an https URL without query and fragment.
-        ProtocolError: There is no metadata, it belongs to another issuer, or an endpoint is missing, not https, or on
+        ProviderRefused: There is no metadata, it belongs to another issuer, or an endpoint is missing, not https, or on
             another host. Only the authorization endpoint may be missing: servers without users have none.
-        TransientError: The server is temporarily unavailable or cannot be reached, so that metadata are incomplete.
+        TransientError: The server is temporarily unavailable or cannot be reached, or does not respond, so that
+            metadata are incomplete. Nothing was sent that cannot be sent again.
     """
     insecure = profile.allow_insecure_loopback
     checked_url(issuer, allow_insecure_loopback=insecure)
@@ -89,16 +102,31 @@ def discover(
         )
     allowed = {host.lower() for host in hosts}
     usable = functools.partial(_usable, issuer=issuer, hosts=allowed, insecure_loopback=insecure)
-    search = _Search(issuer=issuer, usable=usable)
-    _read_places(search, profile, look_for, token_endpoint)
-    server = search.server()
+    search = _Search(issuer=issuer, look_for=look_for, usable=usable)
+    server = _searched(search, profile, token_endpoint)
     if isinstance(profile.send, HostLimited):
         called = (server.token_endpoint, *(getattr(server, name) for name in _OPTIONAL))
         profile.send.allow(issuer, filter(None, called))
     return server
 
 
-def _read_places(search: _Search, profile: Profile, look_for: Collection[str], token_endpoint: str | None) -> None:
+def _searched(search: _Search, profile: Profile, token_endpoint: str | None) -> Server:
+    """Return what the search finds; its errors are those of a provider's hook, which has sent nothing yet."""
+    host = urlsplit(search.issuer).hostname
+    try:
+        _read_places(search, profile, token_endpoint)
+        return search.server()
+    except ProtocolError as flaw:
+        hint = flaw.hint or "Check the issuer in the provider's settings"
+        failure: FreshkeyError = ProviderRefused(
+            f"cannot use the issuer {host}: {flaw.message}", hint=hint, code=flaw.code
+        )
+    except OutcomeUnknown:
+        failure = TransientError(f"no metadata received from {host}", hint="Try again", code="metadata-unavailable")
+    raise failure
+
+
+def _read_places(search: _Search, profile: Profile, token_endpoint: str | None) -> None:
     """Read one location after the other, until everything needed is known."""
     issuer, clock = search.issuer, profile.clock
     failure, failures = None, 0
@@ -117,7 +145,7 @@ def _read_places(search: _Search, profile: Profile, look_for: Collection[str], t
             if failures == _FAILURES_TO_STOP or _is_everywhere(error, response):
                 break
         search.check()
-        if search.complete((*search.required, *look_for)):
+        if search.complete((*search.required, *search.look_for)):
             break
     if failure is not None and not search.agrees(token_endpoint):
         raise failure
@@ -128,6 +156,7 @@ class _Search:
     """What the documents read so far say; the first value of each member counts."""
 
     issuer: str
+    look_for: Collection[str]
     usable: Callable[[object], bool]
     found: dict[str, Any] = field(init=False, factory=dict)
     flaw: ProtocolError | None = field(init=False, default=None)
@@ -155,13 +184,15 @@ class _Search:
         grants = facts.get("grant_types_supported")
         if first and isinstance(grants, list) and not any(grant in _WITH_USER for grant in grants):
             self.required = tuple(name for name in _REQUIRED if name != _AUTHORIZATION)
-        for name in ("issuer", *_REQUIRED, *_OPTIONAL, _ISS, _PUSH_REQUIRED):
+        for name in (*_FACTS, *_REQUIRED, *_OPTIONAL):
             value = facts.get(name)
             if value is None or value == "" or name in self.found:
                 continue
             # What is no URL is a mistake; one that leads elsewhere may be hostile, and the first document with it.
             believed = first and (name not in _OPTIONAL or (isinstance(value, str) and "://" in value))
-            if believed or name in {"issuer", _ISS, _PUSH_REQUIRED} or self.usable(value):
+            if name in _ELSEWHERE and name not in self.look_for:
+                believed = False
+            if believed or name in _FACTS or self.usable(value):
                 self.found[name] = value
             else:
                 log.warning("ignored the unsafe %s in the metadata of %s", name, urlsplit(self.issuer).hostname)
@@ -176,7 +207,10 @@ class _Search:
         for name in (*_REQUIRED, *_OPTIONAL):
             if name in self.found and not self.usable(self.found[name]):
                 raise ProtocolError(
-                    f"the metadata of the authorization server has an unsafe {name}", code="invalid-metadata"
+                    f"the metadata of the authorization server has an unsafe {name}",
+                    # The host is not named: a hint to allow it would help whoever planted it.
+                    hint="Check the issuer. If the provider documents another host for it, allow that one",
+                    code="invalid-metadata",
                 )
 
     def server(self) -> Server:
@@ -193,8 +227,13 @@ class _Search:
             issuer=self.issuer,
             iss_required=self.found.get(_ISS) is True,
             par_required=self.found.get(_PUSH_REQUIRED) is True,
+            authentication_methods=_words(self.found.get(_METHODS)),
             **endpoints,
         )
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
 
 
 def _is_everywhere(error: FreshkeyError, response: Response | None) -> bool:

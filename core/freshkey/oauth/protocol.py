@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from attrs import Attribute, field, frozen
 
-from freshkey._http.messages import form
+from freshkey._http.messages import Fields, form
 from freshkey.errors import ConfigurationError, frameless
 from freshkey.model.exchange import Request
 from freshkey.secret import Secret
@@ -24,12 +24,17 @@ from freshkey.secret import Secret
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
-Encode = Callable[[str, Mapping[str, str], Mapping[str, str]], Request]
+Encode = Callable[[str, Fields, Mapping[str, str]], Request]
 """Builds a POST from a URL, fields and headers: `freshkey.plugin.form`, which RFC 6749 requires, or `json_body`."""
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 
 ASSERTION_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  a name
+
+JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
+"""The type of a token that is a JSON Web Token of any kind (RFC 8693, section 3)."""
 
 _RANDOM_BYTES: Final = 32
 """256 bits, which RFC 7636 (section 7.1) recommends for the verifier; the state has the same size."""
@@ -53,6 +58,9 @@ class Server:
         device_authorization_endpoint: Where a device sign-in starts (RFC 8628).
         pushed_authorization_request_endpoint: Where an authorization request is pushed (RFC 9126).
         userinfo_endpoint: Returns the claims about the user of an access token (OpenID Connect Core 1.0, section 5.3).
+        jwks_uri: Publishes the keys that it signs ID tokens with, as a JWK Set (RFC 7517, section 5).
+        authentication_methods: How clients may authenticate at the token endpoint, by the names of OpenID Connect Core
+            1.0, section 9; empty if it does not say, which means ``client_secret_basic`` (RFC 8414, section 2).
         par_required: Whether it accepts no other authorization requests.
         iss_required: Whether it sends ``iss`` in every authorization response, so that responses without it are
             rejected (RFC 9207).
@@ -65,6 +73,8 @@ class Server:
     device_authorization_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     userinfo_endpoint: str | None = None
+    jwks_uri: str | None = None
+    authentication_methods: tuple[str, ...] = ()
     par_required: bool = False
     iss_required: bool = field(default=False, validator=_needs_issuer)
 
@@ -128,7 +138,7 @@ def authorization_url(
     scopes: tuple[str, ...],
     state: str,
     pkce: Pkce,
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
 ) -> str:
     """Return the URL where the user signs in (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
 
@@ -151,8 +161,8 @@ def authorization_fields(
     scopes: tuple[str, ...],
     state: str,
     pkce: Pkce,
-    extra: Mapping[str, str] = NOTHING,
-) -> dict[str, str]:
+    extra: Fields = NOTHING,
+) -> dict[str, str | Sequence[str]]:
     """Return the parameters of `authorization_url`, to push them to the server. Raises like that function."""
     fields = {
         "response_type": "code",
@@ -166,14 +176,14 @@ def authorization_fields(
     return _merged(fields, extra)
 
 
-def authorization_address(server: Server, fields: Mapping[str, str]) -> str:
+def authorization_address(server: Server, fields: Fields) -> str:
     """Return the authorization endpoint, which may contain a query, with more parameters (RFC 6749, section 3.1).
 
     Raises:
         ConfigurationError: The server has no authorization endpoint.
     """
     endpoint = _endpoint(server.authorization_endpoint, "authorization")
-    return endpoint + ("&" if "?" in endpoint else "?") + urlencode(fields, quote_via=quote)
+    return endpoint + ("&" if "?" in endpoint else "?") + urlencode(fields, doseq=True, quote_via=quote)
 
 
 @frameless
@@ -184,7 +194,7 @@ def code_request(
     code: Secret,
     pkce: Pkce,
     redirect_uri: str,
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -206,7 +216,7 @@ def refresh_request(
     client_id: str,
     refresh_token: Secret,
     scopes: tuple[str, ...] = (),
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -226,7 +236,7 @@ def client_credentials_request(
     *,
     client_id: str,
     scopes: tuple[str, ...] = (),
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -241,7 +251,7 @@ def assertion_request(
     *,
     assertion: Secret,
     scopes: tuple[str, ...] = (),
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -256,13 +266,38 @@ def assertion_request(
 
 
 @frameless
+def token_exchange_request(
+    token_endpoint: str,
+    *,
+    subject_token: Secret,
+    subject_token_type: str = JWT_TYPE,
+    scopes: tuple[str, ...] = (),
+    extra: Fields = NOTHING,
+    headers: Mapping[str, str] = NOTHING,
+    encode: Encode = form,
+) -> Request:
+    """Return the request that exchanges a token from elsewhere for one of this server (RFC 8693, section 2.1).
+
+    The exchange can be repeated while the subject token is valid. What else the server wants (``audience``,
+    ``resource``, ``requested_token_type``, ``client_id``) goes into `extra`. Without `scopes`, the server decides.
+    """
+    fields = {
+        "grant_type": TOKEN_EXCHANGE_GRANT,
+        "subject_token": subject_token.reveal(),
+        "subject_token_type": subject_token_type,
+        **_scope(scopes),
+    }
+    return encode(token_endpoint, _merged(fields, extra), headers)
+
+
+@frameless
 def revocation_request(
     server: Server,
     *,
     client_id: str,
     token: Secret,
     hint: str,
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -284,7 +319,7 @@ def device_request(
     *,
     client_id: str,
     scopes: tuple[str, ...],
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -303,7 +338,7 @@ def device_token_request(
     *,
     client_id: str,
     device_code: Secret,
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
     encode: Encode = form,
 ) -> Request:
@@ -323,7 +358,7 @@ def _endpoint(url: str | None, purpose: str) -> str:
     return url
 
 
-def _merged(fields: dict[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+def _merged(fields: Mapping[str, str], extra: Fields) -> dict[str, str | Sequence[str]]:
     repeated = sorted(fields.keys() & extra.keys())
     if repeated:
         message = f"cannot override parameters that the protocol sets: {', '.join(repeated)}"

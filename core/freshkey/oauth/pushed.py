@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from attrs import define, field, frozen
 
-from freshkey._http.messages import form
+from freshkey._http.messages import Fields, form
 from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
 from freshkey.model.exchange import Request, Response
@@ -36,15 +36,15 @@ class PushedRequest:
     expires_in: float
 
 
-Push = Callable[[Mapping[str, str]], PushedRequest]
+Push = Callable[[Fields], PushedRequest]
 """Sends the parameters of an authorization request to the server: `OAuthClient.push`."""
 
 
 def pushed_request(
     server: Server,
     *,
-    fields: Mapping[str, str],
-    extra: Mapping[str, str] = NOTHING,
+    fields: Fields,
+    extra: Fields = NOTHING,
     headers: Mapping[str, str] = NOTHING,
 ) -> Request:
     """Return the request that pushes the parameters of an authorization request, always a form (section 2.1).
@@ -103,7 +103,7 @@ class PushedTarget:
 
 
 def push(
-    server: Server, push: Push, fields: Mapping[str, str], clock: Clock, interaction: Interaction
+    server: Server, push: Push, fields: Fields, clock: Clock, interaction: Interaction
 ) -> tuple[str, float] | None:
     """Push a request; return the URL that refers to it and its end, or None if the plain URL must do.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
+from freshkey._http.messages import Fields
 from freshkey.clock import Clock
 from freshkey.errors import LoginRequired, ProtocolError
 from freshkey.model.interaction import Interaction, NonInteractive
@@ -46,7 +47,7 @@ def authorize(
     redirect_host: str = "127.0.0.1",
     paste_redirect_uri: str | None = None,
     bare_code: bool = False,
-    extra: Mapping[str, str] = NOTHING,
+    extra: Fields = NOTHING,
     timeout: float = TIMEOUT,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Grant:
@@ -111,7 +112,7 @@ class _Targets:
     interaction: Interaction
     clock: Clock
     check: Callable[[str], str]
-    fields: Callable[..., Mapping[str, str]]
+    fields: Callable[..., Fields]
 
     def attempt(self, make: Callable[..., _Attempt], listener: RedirectListener, paste_uri: str | None) -> _Attempt:
         """Return the attempt with its URLs, and have the browser sent to one of them."""
@@ -124,7 +125,7 @@ class _Targets:
             paste_url=self._printed(self.fields(redirect_uri=paste_uri)) if paste_uri else None,
         )
 
-    def _target(self, fields: Mapping[str, str]) -> PushedTarget:
+    def _target(self, fields: Fields) -> PushedTarget:
         """Return where the browser is sent that opens the start address."""
         plain = self.check(authorization_address(self.server, fields))
         pushed = self._pushed(fields)
@@ -133,12 +134,12 @@ class _Targets:
         url, ends_at = pushed
         return PushedTarget(url if self.server.par_required else plain, url, ends_at, self.clock)
 
-    def _printed(self, fields: Mapping[str, str]) -> str:
+    def _printed(self, fields: Fields) -> str:
         """Return a URL that the user copies. The pushed one would soon end, so it is used only if it must be."""
         pushed = self._pushed(fields) if self.server.par_required else None
         return pushed[0] if pushed else self.check(authorization_address(self.server, fields))
 
-    def _pushed(self, fields: Mapping[str, str]) -> tuple[str, float] | None:
+    def _pushed(self, fields: Fields) -> tuple[str, float] | None:
         if self.push is None or isinstance(self.interaction, NonInteractive):  # which opens nothing
             return None
         pushed = push_request(self.server, self.push, fields, self.clock, self.interaction)

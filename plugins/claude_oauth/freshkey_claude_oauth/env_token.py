@@ -15,9 +15,10 @@ from freshkey.plugin import (
     Moment,
     Profile,
     Secret,
-    descriptor_is_there,
     descriptor_secret,
-    environment_secret,
+    detected_descriptor,
+    detected_variable,
+    required_variable,
 )
 from freshkey_claude_oauth.formats import ClaudeApiKey, ClaudeAuthToken, ClaudeToken
 from freshkey_claude_oauth.settings import ClaudeSettings
@@ -47,16 +48,7 @@ class EnvironmentVariable:
 
     def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
         """Report the variable if it is set."""
-        secret = environment_secret(self.name, os.environ)
-        if secret is None:
-            return None
-        return Detected(
-            kind=self.kind,
-            origin=f"environment variable {self.name}",
-            last_four=secret.last_four(),
-            fingerprint=secret.fingerprint(),
-            version=secret.fingerprint(),
-        )
+        return detected_variable(self.name, os.environ, kind=self.kind)
 
     def acquire(self, profile: Profile, obtained: Moment) -> Credential:
         """Return the credential in the variable.
@@ -65,11 +57,7 @@ class EnvironmentVariable:
             LoginRequired: The variable is not set.
             ConfigurationError: Its value cannot be a secret.
         """
-        secret = environment_secret(self.name, os.environ)
-        if secret is None:
-            message = f"the environment variable {self.name} is not set"
-            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}", code="no-credential-found")
-        return credential(self.kind, secret, profile, obtained)
+        return credential(self.kind, required_variable(self.name, os.environ), profile, obtained)
 
 
 @frozen(kw_only=True)
@@ -115,10 +103,7 @@ class FileDescriptor:
 
     def detect(self, profile: Profile) -> Detected | None:
         """Report an inherited descriptor, without reading from it."""
-        number = self.number(profile)
-        if number is None or not descriptor_is_there(number):
-            return None
-        return Detected(kind=self.kind, origin=f"file descriptor {number}")
+        return detected_descriptor(self.number(profile), kind=self.kind)
 
     def acquire(self, profile: Profile, obtained: Moment) -> Credential:
         """Return the credential; the descriptor is read only once per process.

@@ -10,10 +10,7 @@ from attrs import evolve
 
 from freshkey import plugin
 from freshkey.errors import (
-    FreshkeyError,
     LoginRequired,
-    OutcomeUnknown,
-    ProtocolError,
     ProviderRefused,
     TransientError,
     sign_in_command,
@@ -72,8 +69,8 @@ def server(profile: Profile, look_for: Collection[str] = (), *, bound: str | Non
 
 
 def _metadata(profile: Profile, issuer: str, look_for: Collection[str], *, bound: str | None) -> Server:
-    """Fetch the metadata; a lost response is harmless here, because no token was sent yet."""
-    host, settings = urlsplit(issuer).hostname, profile.settings_as(ClaudeSettings)
+    """Fetch the metadata; what is wrong with them at a renewal is probably not theirs."""
+    settings = profile.settings_as(ClaudeSettings)
     try:
         return discover(
             profile,
@@ -82,16 +79,12 @@ def _metadata(profile: Profile, issuer: str, look_for: Collection[str], *, bound
             look_for=look_for,
             token_endpoint=bound if settings.token_url is None else None,
         )
-    except ProtocolError as error:
-        failure: FreshkeyError = ProviderRefused(
-            f"cannot use the issuer {host}: {error.message}", hint=error.hint or "Check the issuer", code=error.code
-        )
-        if bound is not None and error.code not in _OF_THE_SERVER:
-            # It worked before: the page of a network or a web filter is what this process sees, and no one else.
-            failure = TransientError(failure.message, local=True, hint=_ON_THE_WAY, code="metadata-unavailable")
-    except OutcomeUnknown:
-        failure = TransientError(f"no metadata received from {host}", hint="Try again", code="metadata-unavailable")
-    raise failure
+    except ProviderRefused as error:
+        if bound is None or error.code in _OF_THE_SERVER:
+            raise
+        # It worked before: the page of a network or a web filter is what this process sees, and no one else.
+        message = error.message
+    raise TransientError(message, local=True, hint=_ON_THE_WAY, code="metadata-unavailable")
 
 
 def client(profile: Profile, *, look_for: Collection[str] = (), bound: str | None = None) -> OAuthClient:

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from freshkey.errors import LoginRequired
-from freshkey.plugin import Detected, Identity, Moment, Profile, Secret, environment_secret
+from freshkey.plugin import Detected, Identity, Moment, Profile, Secret, detected_variable, required_variable
 from freshkey_vertex.formats import GoogleCredential
 from freshkey_vertex.identity import with_project
 from freshkey_vertex.project import ResolvedProject, resolve_project
@@ -41,11 +41,7 @@ class EnvironmentVariable:
 
     def detect(self, profile: Profile) -> Detected | None:  # noqa: ARG002  the signature is Source.detect's
         """Report the variable if it is set."""
-        secret = environment_secret(self.name, os.environ)
-        if secret is None:
-            return None
-        origin = f"environment variable {self.name}"
-        return Detected(kind="access token", origin=origin, last_four=secret.last_four(), version=secret.fingerprint())
+        return detected_variable(self.name, os.environ, kind="access token")
 
     def acquire(self, profile: Profile) -> GoogleCredential:
         """Return the credential.
@@ -55,10 +51,7 @@ class EnvironmentVariable:
             ConfigurationError: The value is not a usable secret, or no project is configured.
             TransientError, OutcomeUnknown, ProviderRefused: Impersonation failed; see `fetch_token`.
         """
-        secret = environment_secret(self.name, os.environ)
-        if secret is None:
-            message = f"the environment variable {self.name} is not set"
-            raise LoginRequired(message, profile=profile.name, hint=f"Set {self.name}", code="no-credential-found")
+        secret = required_variable(self.name, os.environ)
         resolved = resolve_project(profile, os.environ)
         now = profile.clock.now()
         seen = _first_seen.setdefault(secret.fingerprint(), now)

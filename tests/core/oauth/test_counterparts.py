@@ -22,7 +22,6 @@ from freshkey.errors import (
     IntermediaryAnswer,
     LoginRequired,
     OutcomeUnknown,
-    ProtocolError,
     ProviderRefused,
     TransientError,
 )
@@ -95,13 +94,16 @@ def test_discovery(oidc: OidcServer, server: Server) -> None:  # FLO-11
         device_authorization_endpoint=oidc.url("/device/auth"),
         pushed_authorization_request_endpoint=oidc.url("/request"),
         userinfo_endpoint=oidc.url("/me"),
+        jwks_uri=oidc.url("/jwks"),
+        authentication_methods=server.authentication_methods,
         iss_required=True,
     )
+    assert {"none", "client_secret_basic", "private_key_jwt"} < set(server.authentication_methods)
 
 
 @pytest.mark.parametrize("other", ["/", "/tenant"])
 def test_discovery_of_a_wrong_issuer(oidc: OidcServer, other: str) -> None:
-    with pytest.raises(ProtocolError) as caught:
+    with pytest.raises(ProviderRefused) as caught:
         discover(HERE, oidc.issuer + other)
     assert caught.value.code in {"metadata-not-found", "metadata-issuer-mismatch"}
 

@@ -97,7 +97,7 @@ def test_an_unsafe_endpoint_in_metadata_is_refused(answer: Answer, endpoint: obj
         "token_endpoint": f"{issuer}/token",
         "pushed_authorization_request_endpoint": endpoint,
     }
-    with raises_code(ProtocolError, "invalid-metadata"):
+    with raises_code(ProviderRefused, "invalid-metadata"):
         discover(scripted(lambda _: answer(facts)), issuer, look_for=())
 
 

@@ -15,6 +15,7 @@ from freshkey.plugin import (
     environment_secret,
     is_token,
     looks_like,
+    required_variable,
 )
 from freshkey_bedrock.api_key.parse import Term, term_of
 from freshkey_bedrock.api_key.shape import other_than_entered_key, other_than_key
@@ -51,11 +52,7 @@ def from_environment(profile: Profile) -> BedrockApiKey:
         LoginRequired: There is none, or it has expired.
         ConfigurationError: It is not a usable key.
     """
-    secret = environment_secret(VARIABLE, os.environ)
-    if secret is None:
-        message = f"the environment variable {VARIABLE} is not set"
-        raise LoginRequired(message, profile=profile.name, hint=f"Set {VARIABLE}", code="no-credential-found")
-    return _credential(secret, profile, _IN_VARIABLE)
+    return _credential(required_variable(VARIABLE, os.environ), profile, _IN_VARIABLE)
 
 
 def from_user(profile: Profile, interaction: Interaction) -> BedrockApiKey:

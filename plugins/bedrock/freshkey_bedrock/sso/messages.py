@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from freshkey.errors import frameless
-from freshkey.oauth import read_members
+from freshkey.oauth import Fields, read_members
 from freshkey.plugin import Request, Response, Send, json_body
 
 
-def encode(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+def encode(url: str, fields: Fields, headers: Mapping[str, str]) -> Request:
     """Return a POST of OAuth fields in the format of SSO-OIDC (a `freshkey.oauth.protocol.Encode`)."""
     return json_body(url, {_camel(name): value for name, value in fields.items()}, headers)
 

@@ -15,6 +15,7 @@ from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused, frame
 from freshkey.oauth import (
     DEVICE_GRANT,
     Encode,
+    Fields,
     OAuthClient,
     Server,
     TokenAnswer,
@@ -218,7 +219,7 @@ def _writer(center: IdentityCenter, client: Registration) -> Encode:
     """
     begin = server(center.oidc).device_authorization_endpoint
 
-    def write(url: str, fields: Mapping[str, str], headers: Mapping[str, str]) -> Request:
+    def write(url: str, fields: Fields, headers: Mapping[str, str]) -> Request:
         named = {"start_url": center.start_url} if url == begin else {}
         return encode(url, {**fields, **named, "client_secret": client.client_secret.reveal()}, headers)
 

@@ -1,0 +1,49 @@
+"""Describes this provider to the core."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from freshkey.plugin import Credential, Description, Profile
+from freshkey_oidc.formats import FORMATS
+from freshkey_oidc.settings import OidcSettings
+from freshkey_oidc.sources import SOURCES
+
+
+def description(profile: Profile | None) -> Description:
+    """Return the description; with a profile, it includes what depends on settings."""
+    settings = OidcSettings() if profile is None else profile.settings_as(OidcSettings)
+    bound = {"issuer": settings.issuer, "token_endpoint": settings.token_endpoint, "client_id": settings.client_id}
+    return Description(
+        title="OpenID Connect",
+        settings=OidcSettings,
+        formats=FORMATS,
+        sources=SOURCES,
+        single_use=settings.single_use,
+        repeats_for=settings.repeats_for,
+        hosts=_hosts(settings),
+        binding={name: value for name, value in bound.items() if value is not None},
+        variables=tuple(filter(None, (settings.token_variable, settings.environment_variable))),
+        moved_by=("ACTIONS_ID_TOKEN_REQUEST_URL",) if settings.identity_source == "github-actions" else (),
+        revoke=_revoke,
+        revokes_alone=settings.revoke_replaced,
+    )
+
+
+def _hosts(settings: OidcSettings) -> tuple[str, ...]:
+    urls = (
+        settings.issuer,
+        settings.token_endpoint,
+        settings.device_authorization_endpoint,
+        settings.revocation_endpoint,
+        settings.userinfo_endpoint,
+        settings.jwks_uri,
+    )
+    named = {urlsplit(url).hostname for url in urls if url}
+    return tuple(sorted({*settings.hosts, *filter(None, named)}))
+
+
+def _revoke(profile: Profile, credential: Credential) -> None:
+    from freshkey_oidc.signout import revoke
+
+    revoke(profile, credential)

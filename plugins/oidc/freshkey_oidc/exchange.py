@@ -1,0 +1,68 @@
+"""Exchanges the identity token of the machine for an access token (RFC 8693; RFC 7523), whenever the last one ends."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused
+from freshkey.oauth import ClientAssertion, OAuthClient, PublicClient, TokenAnswer
+from freshkey.plugin import Identity, Profile
+from freshkey_oidc import identity_token, issuer, tokens
+from freshkey_oidc.client import client as client_of
+from freshkey_oidc.formats import OidcToken
+from freshkey_oidc.settings import OidcSettings
+
+
+_HINT: Final = (
+    "Check that the issuer trusts who issued it, and expects its subject and audience, and that it is not over"
+)
+
+
+def acquire(profile: Profile) -> OidcToken:
+    """Return a token for the identity that the platform vouches for.
+
+    Raises:
+        LoginRequired: There is no identity token, or it is not accepted.
+        ConfigurationError: The identity token is unreadable or malformed.
+        ProviderRefused: The settings are incomplete, or the issuer refuses the client or its scopes.
+        TransientError: Try again later.
+        OutcomeUnknown: There is no usable response; it is safe to try again.
+    """
+    settings = profile.settings_as(OidcSettings)
+    client = _client(profile, settings)
+    try:
+        answer = _exchanged(profile, settings, client)
+    except LoginRequired as error:
+        if error.unsent:
+            raise
+        refusal: FreshkeyError = LoginRequired(_refused(error), hint=_HINT, code="oidc-exchange-refused")
+    except ProviderRefused as error:  # also of an identity token that is over (RFC 8693, section 2.2.2)
+        refusal = ProviderRefused(_refused(error), hint=_HINT, code="oidc-exchange-refused")
+    else:
+        return tokens.issued(answer, client, profile, scopes=settings.scopes or (), identity=Identity())
+    raise refusal
+
+
+def _refused(error: FreshkeyError) -> str:
+    return f"the issuer did not exchange the identity token: {error.message}"
+
+
+def _client(profile: Profile, settings: OidcSettings) -> OAuthClient:
+    server = issuer.server(profile)
+    if settings.client_id is None and settings.exchange != "client-assertion":
+        # Optional in these requests (RFC 7521, section 4.1; RFC 8693, section 2.1).
+        return OAuthClient.of(profile, server, "", authentication=PublicClient(), extra=settings.token_parameters)
+    return client_of(profile, server)
+
+
+def _exchanged(profile: Profile, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
+    token, scopes, extra = identity_token.read(profile), settings.scopes or (), settings.addressed()
+    if settings.exchange == "token-exchange":
+        kind = settings.subject_token_type
+        return client.token_exchange(token, subject_token_type=kind, scopes=scopes, extra=extra)
+    if settings.exchange == "jwt-bearer":
+        return client.jwt_bearer(token, scopes=scopes, extra=extra)
+    trusted = OAuthClient.of(
+        profile, client.server, client.client_id, authentication=ClientAssertion(token), extra=client.extra
+    )
+    return trusted.client_credentials(scopes=scopes, extra=extra)

@@ -1,0 +1,32 @@
+"""The one kind of credential: an access token, whatever it was issued for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import frozen
+
+from freshkey.plugin import Credential, OAuthToken
+
+
+@frozen(kw_only=True)
+class OidcToken(OAuthToken):
+    """An access token of any issuer, sent as a bearer token.
+
+    Attributes:
+        authentication: How the client authenticated when it was issued, by the name of OpenID Connect Core 1.0,
+            section 9; it does so again for renewals.
+        userinfo_endpoint: Says whose token it is, if the issuer has such an endpoint.
+        variable: The environment variable in which programs that freshkey starts get it.
+    """
+
+    authentication: str = "none"
+    userinfo_endpoint: str | None = None
+    variable: str | None = None
+
+    def _environment(self) -> dict[str, str]:
+        return {} if self.variable is None else {self.variable: self.access_token.reveal()}
+
+
+FORMATS: Final[dict[str, type[Credential]]] = {"oidc-token": OidcToken}
+"""Tags in stored records; their meaning never changes."""

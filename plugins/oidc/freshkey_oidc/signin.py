@@ -1,0 +1,56 @@
+"""Signs the user in, in a browser or on another device."""
+
+from __future__ import annotations
+
+from freshkey.oauth import OAuthClient, TokenAnswer, authorize, device_sign_in, new_state
+from freshkey.plugin import Interaction, Profile
+from freshkey_oidc import identity, issuer, tokens
+from freshkey_oidc.client import client as client_of
+from freshkey_oidc.formats import OidcToken
+from freshkey_oidc.settings import SIGN_IN_SCOPES, OidcSettings
+
+
+def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
+    """Have the user sign in and return the token.
+
+    Raises:
+        TransientError: Try again later.
+        OutcomeUnknown: The authorization code may already have been used; start over.
+        LoginRequired: There is no user to sign in, or the user declined.
+        ProviderRefused: Signing in is impossible with these settings.
+        ProtocolError: The ID token is not one of this sign-in.
+    """
+    interaction.require_attended()
+    settings = profile.settings_as(OidcSettings)
+    scopes = SIGN_IN_SCOPES if settings.scopes is None else settings.scopes
+    keys = ("jwks_uri",) if "openid" in scopes else ()
+    device = ("device_authorization_endpoint",) if settings.flow == "device" else ()
+    # A userinfo endpoint is used, but not looked for: where it is on another host, it is that of another API.
+    client = client_of(profile, issuer.server(profile, ("revocation_endpoint", *keys, *device)))
+    nonce = None
+    if settings.flow == "device":
+        answer = device_sign_in(profile, client, interaction, scopes=scopes, extra=settings.addressed())
+    else:
+        nonce = new_state() if keys else None
+        answer = _by_browser(profile, client, interaction, scopes, nonce)
+    whose = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
+    return tokens.issued(answer, client, profile, scopes=scopes, identity=whose)
+
+
+def _by_browser(
+    profile: Profile, client: OAuthClient, interaction: Interaction, scopes: tuple[str, ...], nonce: str | None
+) -> TokenAnswer:
+    settings = profile.settings_as(OidcSettings)
+    # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1).
+    more = {"nonce": nonce, "login_hint": profile.account if settings.login_hint else None}
+    named = {name: value for name, value in more.items() if value is not None}
+    grant = authorize(
+        profile,
+        client,
+        interaction,
+        scopes=scopes,
+        redirect_path=settings.redirect_path,
+        redirect_host=settings.redirect_host,
+        extra={**settings.addressed(), **named, **settings.authorization_parameters},
+    )
+    return client.exchange(grant, extra={"resource": settings.resource} if settings.resource else {})

@@ -1,0 +1,71 @@
+"""Where a token can come from, in order of precedence, and how to get one from each source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from attrs import evolve
+
+from freshkey.plugin import Credential, Interaction, Profile, Source
+from freshkey_oidc import client_credentials, env_token, exchange, identity_token, issuer
+from freshkey_oidc.settings import OidcSettings
+
+
+_HANDED_IN: Final = partial(Source, owned=False, handed_in=True)
+
+
+def _sign_in_setup(profile: Profile) -> str | None:
+    if profile.settings_as(OidcSettings).flow == "client-credentials":
+        return f'Remove flow = "client-credentials" from [profiles.{profile.name}] in config.toml'
+    return issuer.setup(profile)
+
+
+VARIABLE: Final = _HANDED_IN(
+    id="variable",
+    title="token in the variable that token_variable names",
+    detect=env_token.detect_variable,
+    chosen_by=("token_variable",),
+)
+DESCRIPTOR: Final = _HANDED_IN(
+    id="descriptor",
+    title="token from the file descriptor in token_fd",
+    detect=env_token.detect_descriptor,
+    chosen_by=("token_fd",),
+)
+IDENTITY_TOKEN: Final = _HANDED_IN(
+    id="identity-token",
+    title="exchange of the identity token",
+    detect=identity_token.detect,
+    chosen_by=("identity_token", "identity_token_file", "identity_token_variable"),
+)
+CLIENT_CREDENTIALS: Final = Source(
+    id="client-credentials",
+    title="client credentials",
+    owned=True,
+    automatic=True,
+    detect=client_credentials.detect,
+    setup=client_credentials.setup,
+)
+SIGN_IN: Final = Source(
+    id="sign-in", title="OpenID Connect sign-in", owned=True, interactive=True, setup=_sign_in_setup
+)
+
+SOURCES: Final = (VARIABLE, DESCRIPTOR, IDENTITY_TOKEN, CLIENT_CREDENTIALS, SIGN_IN)
+
+_BY_ITSELF: Final[dict[str, Callable[[Profile], Credential]]] = {
+    VARIABLE.id: env_token.from_variable,
+    DESCRIPTOR.id: env_token.from_descriptor,
+    IDENTITY_TOKEN.id: exchange.acquire,
+    CLIENT_CREDENTIALS.id: client_credentials.acquire,
+}
+
+
+def acquire(profile: Profile, source: Source, interaction: Interaction) -> Credential:
+    """Get a token from one of `SOURCES`."""
+    from freshkey_oidc.signin import sign_in
+
+    by_itself = _BY_ITSELF.get(source.id)
+    found = sign_in(profile, interaction) if by_itself is None else by_itself(profile)
+    return evolve(found, source=source.id)
