@@ -1,4 +1,4 @@
-"""Sign in with a real browser: Debian's Chromium, headless, driven through oidc-provider's pages."""
+"""Sign in with a real browser: Debian's Chromium, headless, driven through the pages of the real servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
-from counterparts.pages import LOGIN, MAX_PAGES
+from counterparts.pages import ANSWERS, MAX_PAGES
 from counterparts.requires import require
 
 
@@ -68,11 +68,11 @@ def sign_in(url: str) -> str:
 
 
 def _answer(page: Page) -> None:
-    if page.locator("input[name=login]").count():
-        page.fill("input[name=login]", LOGIN)
-        page.fill("input[name=password]", "any password")
+    for name, value in ANSWERS.items():
+        if page.locator(f"input[name={name}]").count():
+            page.fill(f"input[name={name}]", value)
     with page.expect_navigation():
-        page.click("button[type=submit]")
+        page.click("input[name=allow], button[type=submit]")
 
 
 def browser_script(folder: Path) -> Path:

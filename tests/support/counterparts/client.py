@@ -6,12 +6,12 @@ import base64
 import hashlib
 import secrets
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 import httpx
 
-from counterparts.oidc import OidcServer
 from counterparts.pages import authorize
+from counterparts.server_process import ServerProcess
 
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -19,26 +19,42 @@ UNUSED_REDIRECT: Final = "http://127.0.0.1:9/callback"
 
 
 class PlainClient:
-    """Calls one server with plain HTTP; each call returns the unmodified response."""
+    """Calls one server with plain HTTP; each call returns the unmodified response.
 
-    def __init__(self, server: OidcServer) -> None:
+    Without other arguments it is the server's public client. `secret` is sent in the form (`client_secret_post`), or
+    as `basic` authentication, with its characters escaped as RFC 6749, section 2.3.1 says.
+    """
+
+    def __init__(
+        self,
+        server: ServerProcess,
+        *,
+        client_id: str | None = None,
+        secret: str | None = None,
+        basic: bool = False,
+        scope: str = "openid offline_access",
+    ) -> None:
         self._server = server
+        self._client_id = client_id or server.client_id
+        self._secret = secret
+        self._basic = basic
+        self._scope = scope
         self._verifier = secrets.token_urlsafe(40)
 
     def authorization_url(self, redirect_uri: str, **parameters: str) -> str:
         """Return the URL that the user opens (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
-            "client_id": self._server.client_id,
+            "client_id": self._client_id,
             "response_type": "code",
             "redirect_uri": redirect_uri,
-            "scope": "openid offline_access",
+            "scope": self._scope,
             "state": "a-state",
             "prompt": "consent",
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        return self._server.url("/auth") + "?" + urlencode(query | parameters)
+        return self._url("authorize") + "?" + urlencode(query | parameters)
 
     def exchange(self, code: str, redirect_uri: str) -> httpx.Response:
         """Exchange an authorization code for tokens."""
@@ -59,21 +75,19 @@ class PlainClient:
 
     def token(self, **parameters: str) -> httpx.Response:
         """Send one request to the token endpoint."""
-        return self._post("/token", parameters)
+        return self._post("token", parameters)
 
     def revoke(self, token: str) -> httpx.Response:
         """Revoke a token (RFC 7009)."""
-        return self._post("/token/revocation", {"token": token})
+        return self._post("revoke", {"token": token})
 
     def introspect(self, token: str) -> httpx.Response:
         """Ask whether a token is active (RFC 7662)."""
-        return self._post("/token/introspection", {"token": token})
+        return self._post("introspect", {"token": token})
 
     def device(self) -> dict[str, Any]:
         """Start a device sign-in (RFC 8628, section 3.1)."""
-        answer: dict[str, Any] = (
-            self._post("/device/auth", {"scope": "openid offline_access"}).raise_for_status().json()
-        )
+        answer: dict[str, Any] = self._post("device", {"scope": self._scope}).raise_for_status().json()
         return answer
 
     def poll(self, device_code: str) -> httpx.Response:
@@ -83,8 +97,16 @@ class PlainClient:
     def userinfo(self, access_token: str) -> httpx.Response:
         """Use an access token."""
         headers = {"Authorization": f"Bearer {access_token}"}
-        return httpx.get(self._server.url("/me"), headers=headers, trust_env=False, timeout=20)
+        return httpx.get(self._url("userinfo"), headers=headers, trust_env=False, timeout=20)
 
-    def _post(self, path: str, parameters: dict[str, str]) -> httpx.Response:
-        form = {"client_id": self._server.client_id, **parameters}
-        return httpx.post(self._server.url(path), data=form, trust_env=False, timeout=20)
+    def _url(self, name: str) -> str:
+        return self._server.url(self._server.paths[name])
+
+    def _post(self, name: str, parameters: dict[str, str]) -> httpx.Response:
+        form = {"client_id": self._client_id, **parameters}
+        authentication = None
+        if self._secret is not None and self._basic:
+            authentication = httpx.BasicAuth(quote_plus(form.pop("client_id")), quote_plus(self._secret))
+        elif self._secret is not None:
+            form["client_secret"] = self._secret
+        return httpx.post(self._url(name), data=form, auth=authentication, trust_env=False, timeout=20)

@@ -1,4 +1,4 @@
-"""Signs in on oidc-provider's pages over plain HTTP: reads each form, fills it in and submits it."""
+"""Signs in on the pages of the real servers over plain HTTP: reads each form, fills it in and submits it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ import httpx
 
 
 LOGIN: Final = "alice"
-ANSWERS: Final[Mapping[str, str]] = {"login": LOGIN, "password": "any password"}
+ANSWERS: Final[Mapping[str, str]] = {"login": LOGIN, "username": LOGIN, "password": "any password"}
 MAX_PAGES: Final = 20
 
 
 class _Page(HTMLParser):
-    """The first form of a page, and the target of its cancel link."""
+    """The first form of a page with its buttons, and the target of its cancel link.
+
+    oidc-provider cancels with a link, or with a field instead of `confirm`; django-oauth-toolkit without the field
+    `allow`, or with the value `deny` of the button `action`.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.action: str | None = None
         self.fields: dict[str, str] = {}
+        self.actions: list[str] = []
         self.cancel: str | None = None
         self.feed(text)
 
@@ -31,6 +36,8 @@ class _Page(HTMLParser):
             self.action = values.get("action", "")
         elif tag == "input" and values.get("name"):
             self.fields.setdefault(values["name"], values.get("value", ""))
+        elif tag == "button" and values.get("name") == "action":
+            self.actions.append(values.get("value", ""))
         elif tag == "a" and values.get("href", "").endswith("/abort"):
             self.cancel = values["href"]
 
@@ -84,7 +91,10 @@ class Visitor:
         if self._deny and "confirm" in page.fields:
             self._denied = True
             return {name: value for name, value in page.fields.items() if name != "confirm"} | {"abort": "yes"}
-        return {name: self._answers.get(name, value) for name, value in page.fields.items()}
+        if self._deny and "allow" in page.fields:
+            return {name: value for name, value in page.fields.items() if name != "allow"}
+        action = {"action": "deny" if self._deny else page.actions[0]} if page.actions else {}
+        return {name: self._answers.get(name, value) for name, value in page.fields.items()} | action
 
 
 def authorize(url: str, *, deny: bool = False) -> str:

@@ -54,6 +54,11 @@ def _oidc_provider() -> str | None:
     return _playwright()
 
 
+def _django() -> str | None:
+    missing = importlib.util.find_spec("oauth2_provider") is None
+    return "the Python package django-oauth-toolkit is not installed" if missing else None
+
+
 def _chromium() -> str | None:
     return _playwright() or _programs("chromium")()
 
@@ -92,6 +97,7 @@ COUNTERPARTS: Final = {
     "chromium": Counterpart(
         _chromium, "apt-get install --no-install-recommends chromium libatomic1 && sh scripts/setup"
     ),
+    "django-oauth-toolkit": Counterpart(_django, "sh scripts/setup"),
     "libfaketime": Counterpart(
         lambda: None if faketime() else "the Python package libfaketime is not installed", "sh scripts/setup"
     ),
