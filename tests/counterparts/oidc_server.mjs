@@ -3,22 +3,32 @@
 // One JSON argument configures it; one JSON line on stdout contains the issuer. In addition to the provider's own
 // endpoints it has `GET /_events` (what happened, without any tokens), and `POST /_faults` (which requests to the token
 // endpoint to refuse, and which responses to drop after the request was processed).
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 
-import Provider from 'oidc-provider';
+import Provider, { errors } from 'oidc-provider';
 
 const DEFAULTS = {
   port: 0,
   client_id: 'freshkey-tests',
   redirect_uris: ['http://127.0.0.1/callback', 'http://localhost/callback'],
   scopes: ['openid', 'offline_access', 'profile', 'email'],
-  resource: 'https://api.example.test/',
+  resources: ['https://api.example.test/'],
   access_token_seconds: 3,
+  id_token_seconds: 3600,
+  id_token_algorithm: 'RS256',
   refresh_token_seconds: 3600,
   device_code_seconds: 60,
   rotate: true,
+  pushed: 'allowed',
+  clients: [],
   machines: [],
+};
+
+const KEYS = {
+  RS256: ['rsa', { modulusLength: 2048 }],
+  ES256: ['ec', { namedCurve: 'P-256' }],
+  EdDSA: ['ed25519', {}],
 };
 
 const EVENTS = [
@@ -53,22 +63,47 @@ function describe(kind, args) {
   };
 }
 
-function configuration(options) {
-  const lifetime = () => options.access_token_seconds;
-  return {
-    clients: [{
-      client_id: options.client_id,
-      application_type: 'native',
-      token_endpoint_auth_method: 'none',
-      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
-      response_types: ['code'],
-      redirect_uris: options.redirect_uris,
-    }, ...options.machines.map((machine) => ({
+// The metadata of all clients (OpenID Connect Dynamic Client Registration 1.0, section 2).
+function clients(options) {
+  const forUsers = ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'];
+  const native = { application_type: 'native', response_types: ['code'], redirect_uris: options.redirect_uris };
+  return [
+    { ...native, client_id: options.client_id, token_endpoint_auth_method: 'none', grant_types: forUsers },
+    ...options.clients.map((client) => ({ ...native, grant_types: [...forUsers, 'client_credentials'], ...client })),
+    ...options.machines.map((machine) => ({
       grant_types: ['client_credentials'],
       response_types: [],
       redirect_uris: [],
       ...machine,
-    }))],
+    })),
+  ];
+}
+
+// A new key for ID tokens; the provider's own keys are the same everywhere.
+function signingKeys(algorithm) {
+  const { privateKey } = generateKeyPairSync(...KEYS[algorithm]);
+  return { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: algorithm }] };
+}
+
+function resourceIndicators(options, lifetime) {
+  return {
+    enabled: true,
+    defaultResource: () => undefined,
+    useGrantedResource: () => true,
+    getResourceServerInfo: (ctx, resource) => {
+      if (!options.resources.includes(resource)) throw new errors.InvalidTarget();
+      return { scope: 'read write', audience: resource, accessTokenTTL: lifetime(), accessTokenFormat: 'opaque' };
+    },
+  };
+}
+
+function configuration(options) {
+  const lifetime = () => options.access_token_seconds;
+  return {
+    clients: clients(options),
+    clientDefaults: { id_token_signed_response_alg: options.id_token_algorithm },
+    enabledJWA: { idTokenSigningAlgValues: [options.id_token_algorithm] },
+    jwks: signingKeys(options.id_token_algorithm),
     scopes: options.scopes,
     claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
     findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, name: id, email: `${id}@example.test` }) }),
@@ -82,6 +117,7 @@ function configuration(options) {
       ClientCredentials: lifetime,
       DeviceCode: options.device_code_seconds,
       Grant: 86400,
+      IdToken: options.id_token_seconds,
       Interaction: 600,
       RefreshToken: options.refresh_token_seconds,
       Session: 86400,
@@ -94,15 +130,11 @@ function configuration(options) {
       introspection: { enabled: true },
       revocation: { enabled: true },
       userinfo: { enabled: true },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource: () => undefined,
-        useGrantedResource: () => true,
-        getResourceServerInfo: (ctx, resource) => {
-          if (resource !== options.resource) throw new Error('unknown resource');
-          return { scope: 'read write', audience: resource, accessTokenTTL: lifetime(), accessTokenFormat: 'opaque' };
-        },
+      pushedAuthorizationRequests: {
+        enabled: options.pushed !== 'off',
+        requirePushedAuthorizationRequests: options.pushed === 'required',
       },
+      resourceIndicators: resourceIndicators(options, lifetime),
     },
   };
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
+from counterparts.authentication import Authenticate, basic, post
 from counterparts.client import UNUSED_REDIRECT, PlainClient
 from counterparts.django_oauth import CLIENT_SECRET, DEVICE_CLIENT, MACHINE_CLIENT, WEB_CLIENT, DjangoServer
 from counterparts.loopback import RedirectListener
@@ -272,23 +273,24 @@ def test_an_expired_device_code_stays_pending() -> None:
         assert client.poll(device["device_code"]).json()["error"] == "authorization_pending"
 
 
-@pytest.mark.parametrize("basic", [True, False], ids=["client_secret_basic", "client_secret_post"])
-def test_machine_gets_a_token_for_itself(server: DjangoServer, basic: bool) -> None:
-    client = PlainClient(server, client_id=MACHINE_CLIENT, secret=CLIENT_SECRET, basic=basic)
-    tokens = client.token(grant_type="client_credentials", scope="read").json()
+@pytest.mark.parametrize("method", [basic, post])
+def test_machine_gets_a_token_for_itself(server: DjangoServer, method: Callable[[str], Authenticate]) -> None:
+    client = PlainClient(server, client_id=MACHINE_CLIENT, authenticate=method(CLIENT_SECRET))
+    tokens = client.own_token(scope="read").json()
     assert (tokens["expires_in"], tokens["scope"]) == (60, "read")
     assert "refresh_token" not in tokens
 
 
 def test_machine_with_a_wrong_secret_is_refused(server: DjangoServer) -> None:
-    wrong = PlainClient(server, client_id=MACHINE_CLIENT, secret="wrong", basic=True)
-    answer = wrong.token(grant_type="client_credentials", scope="read")
+    answer = PlainClient(server, client_id=MACHINE_CLIENT, authenticate=basic("wrong")).own_token(scope="read")
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
-@pytest.mark.parametrize("basic", [True, False], ids=["client_secret_basic", "client_secret_post"])
-def test_confidential_client_signs_in_refreshes_and_revokes_with_its_secret(server: DjangoServer, basic: bool) -> None:
-    client = PlainClient(server, client_id=WEB_CLIENT, secret=CLIENT_SECRET, basic=basic, scope=SCOPE)
+@pytest.mark.parametrize("method", [basic, post])
+def test_confidential_client_signs_in_refreshes_and_revokes_with_its_secret(
+    server: DjangoServer, method: Callable[[str], Authenticate]
+) -> None:
+    client = PlainClient(server, client_id=WEB_CLIENT, authenticate=method(CLIENT_SECRET), scope=SCOPE)
     token = client.tokens()["refresh_token"]
     without = PlainClient(server, client_id=WEB_CLIENT)
     assert without.refresh(token).json()["error"] == "invalid_client"
@@ -298,7 +300,7 @@ def test_confidential_client_signs_in_refreshes_and_revokes_with_its_secret(serv
 
 
 def test_client_may_use_only_its_grant(server: DjangoServer) -> None:
-    answer = PlainClient(server, client_id=DEVICE_CLIENT).token(grant_type="client_credentials")
+    answer = PlainClient(server, client_id=DEVICE_CLIENT).own_token()
     assert answer.json()["error"] in {"unauthorized_client", "invalid_client"}
 
 

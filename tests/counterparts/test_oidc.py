@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
 
+from counterparts.authentication import Authenticate, basic, nothing, post, private_key
 from counterparts.client import UNUSED_REDIRECT, PlainClient
 from counterparts.loopback import RedirectListener
 from counterparts.oidc import RESOURCE, OidcServer, approve_device, authorize, sign_in
 from counterparts.requires import require
+from counterparts.signed import new_key, public
 from python_program import killed_at_the_end
 from waiting import until
 
 
 pytestmark = pytest.mark.counterpart
 
+SECRET = "s3cret +/%:~*&= that is longer than 32 characters"
+KEY = new_key()
+OTHER_RESOURCE = "https://other.example.test/"
+METHODS: dict[str, Callable[[OidcServer], Authenticate]] = {
+    "client_secret_basic": lambda server: basic(SECRET),
+    "client_secret_post": lambda server: post(SECRET),
+    "private_key_jwt": lambda server: private_key(KEY, server.issuer),
+}
+
+
+def confidential(method: str) -> dict[str, object]:
+    """Return the metadata of a client that authenticates by this method."""
+    shown = {"jwks": {"keys": [public(KEY)]}} if method == "private_key_jwt" else {"client_secret": SECRET}
+    return {"client_id": f"app:{method}", "token_endpoint_auth_method": method, **shown}
+
+
+def query_of(redirect: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(redirect).query))
+
+
+def part_of(token: str, index: int) -> dict[str, Any]:
+    part: dict[str, Any] = json.loads(base64.urlsafe_b64decode(token.split(".")[index] + "=="))
+    return part
+
 
 @pytest.fixture
 def server() -> Iterator[OidcServer]:
     with OidcServer(access_token_seconds=60) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def rich() -> Iterator[OidcServer]:
+    """A server with confidential clients and two resources, for tests that count nothing."""
+    clients = [confidential(method) for method in METHODS]
+    with OidcServer(access_token_seconds=60, clients=clients, resources=[RESOURCE, OTHER_RESOURCE]) as server:
+        yield server
+
+
+def app(server: OidcServer, method: str) -> PlainClient:
+    """Return the client that authenticates by this method."""
+    return PlainClient(server, client_id=f"app:{method}", authenticate=METHODS[method](server))
 
 
 @pytest.fixture
@@ -54,12 +95,12 @@ def test_sign_in_redirects_to_any_loopback_port(client: PlainClient) -> None:
 
 def test_denied_sign_in_redirects_with_an_error(client: PlainClient) -> None:
     redirect = authorize(client.authorization_url(UNUSED_REDIRECT), deny=True)
-    assert dict(parse_qsl(urlsplit(redirect).query))["error"] == "access_denied"
+    assert query_of(redirect)["error"] == "access_denied"
 
 
 def test_pkce_is_required(server: OidcServer, client: PlainClient) -> None:
     redirect = authorize(client.authorization_url(UNUSED_REDIRECT, code_challenge="", code_challenge_method=""))
-    assert dict(parse_qsl(urlsplit(redirect).query))["error"] == "invalid_request"
+    assert query_of(redirect)["error"] == "invalid_request"
     code = dict(parse_qsl(urlsplit(authorize(client.authorization_url(UNUSED_REDIRECT))).query))["code"]
     assert PlainClient(server).exchange(code, UNUSED_REDIRECT).json()["error"] == "invalid_grant"
 
@@ -193,6 +234,143 @@ def test_resource_is_granted_with_its_scopes(client: PlainClient) -> None:
     assert tokens["scope"] == "read"
     facts = client.introspect(tokens["access_token"]).json()
     assert (facts["aud"], facts["active"]) == (RESOURCE, True)
+
+
+def test_unknown_resource_is_refused(client: PlainClient) -> None:
+    redirect = authorize(client.authorization_url(UNUSED_REDIRECT, resource="https://unknown.example.test/"))
+    assert query_of(redirect)["error"] == "invalid_target"
+
+
+def test_resource_must_be_named_again_for_the_code_only_if_there_are_several(rich: OidcServer) -> None:
+    """RFC 8707, section 2.2; this server's access tokens are for one resource each."""
+    client = PlainClient(rich)
+    url = client.authorization_url(UNUSED_REDIRECT, resource=RESOURCE, scope="openid offline_access read")
+    both = f"{url}&{urlencode({'resource': OTHER_RESOURCE})}"
+    code = query_of(authorize(both))["code"]
+    tokens = client.exchange(code, UNUSED_REDIRECT, resource=OTHER_RESOURCE).json()
+    assert client.introspect(tokens["access_token"]).json()["aud"] == OTHER_RESOURCE
+    renewed = client.refresh(tokens["refresh_token"], resource=RESOURCE).json()
+    assert client.introspect(renewed["access_token"]).json()["aud"] == RESOURCE
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_confidential_client_signs_in_refreshes_and_revokes(rich: OidcServer, method: str) -> None:
+    client = app(rich, method)
+    tokens = client.tokens()
+    renewed = client.refresh(tokens["refresh_token"]).json()["refresh_token"]
+    assert client.revoke(renewed).status_code == 200
+    assert client.refresh(renewed).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_confidential_client_signs_in_on_a_device(rich: OidcServer, method: str) -> None:
+    client = app(rich, method)
+    device = client.device()
+    approve_device(device["verification_uri"], device["user_code"])
+    assert client.poll(device["device_code"]).is_success
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_confidential_client_gets_a_token_for_itself(rich: OidcServer, method: str) -> None:
+    client = app(rich, method)
+    tokens = client.own_token(resource=RESOURCE, scope="read").json()
+    assert (tokens["expires_in"], tokens["scope"]) == (60, "read")
+    assert "refresh_token" not in tokens
+    assert client.introspect(tokens["access_token"]).json()["aud"] == RESOURCE
+
+
+def test_confidential_client_without_or_with_wrong_authentication_is_refused(rich: OidcServer) -> None:
+    ways = {
+        "client_secret_basic": [nothing, basic("wrong"), private_key(KEY, rich.issuer)],
+        "client_secret_post": [nothing, post("wrong")],
+        "private_key_jwt": [
+            nothing,
+            private_key(new_key(), rich.issuer),
+            private_key(KEY, "https://other.example.test"),
+            private_key(KEY, rich.issuer, lifetime=-10),
+            post(SECRET),
+        ],
+    }
+    for method, wrong in ways.items():
+        for authenticate in wrong:
+            client = PlainClient(rich, client_id=f"app:{method}", authenticate=authenticate)
+            answer = client.own_token()
+            assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
+def test_secret_may_be_sent_either_way(rich: OidcServer) -> None:
+    for method, other in {"client_secret_basic": post(SECRET), "client_secret_post": basic(SECRET)}.items():
+        assert PlainClient(rich, client_id=f"app:{method}", authenticate=other).own_token().is_success
+
+
+def test_assertion_works_once(rich: OidcServer) -> None:
+    kept: dict[str, str] = {}
+
+    def repeated(form: dict[str, str]) -> None:
+        if not kept:
+            private_key(KEY, rich.issuer)(form)
+            kept.update(form)
+        form.update({name: value for name, value in kept.items() if name.startswith("client_assertion")})
+
+    client = PlainClient(rich, client_id="app:private_key_jwt", authenticate=repeated)
+    assert client.own_token().is_success
+    assert client.own_token().json()["error"] == "invalid_client"
+
+
+def test_every_redirect_has_the_issuer(rich: OidcServer) -> None:
+    client = PlainClient(rich)
+    metadata = httpx.get(rich.url("/.well-known/openid-configuration"), trust_env=False).json()
+    assert metadata["authorization_response_iss_parameter_supported"] is True
+    assert query_of(authorize(client.authorization_url(UNUSED_REDIRECT)))["iss"] == rich.issuer
+    assert query_of(authorize(client.authorization_url(UNUSED_REDIRECT), deny=True))["iss"] == rich.issuer
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_parameters_may_be_sent_ahead(rich: OidcServer, method: str | None) -> None:
+    client = app(rich, method) if method else PlainClient(rich)
+    redirect = query_of(authorize(client.pushed_url(UNUSED_REDIRECT)))
+    assert (redirect["state"], redirect["iss"]) == ("a-state", rich.issuer)
+    assert client.exchange(redirect["code"], UNUSED_REDIRECT).is_success
+
+
+def test_answer_to_parameters_sent_ahead_says_for_how_long(rich: OidcServer) -> None:
+    answer = PlainClient(rich).push(UNUSED_REDIRECT)
+    assert answer.status_code == 201
+    assert answer.json()["request_uri"].startswith("urn:ietf:params:oauth:request_uri:")
+    assert answer.json()["expires_in"] == 60
+
+
+def test_wrong_parameters_sent_ahead_are_refused_at_once(rich: OidcServer) -> None:
+    answer = PlainClient(rich).push(UNUSED_REDIRECT, resource="https://unknown.example.test/")
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_target")
+
+
+def test_server_may_require_parameters_sent_ahead() -> None:
+    with OidcServer(pushed="required") as server:
+        metadata = httpx.get(server.url("/.well-known/openid-configuration"), trust_env=False).json()
+        assert metadata["require_pushed_authorization_requests"] is True
+        assert metadata["pushed_authorization_request_endpoint"] == server.url(server.paths["push"])
+        client = PlainClient(server)
+        assert query_of(authorize(client.authorization_url(UNUSED_REDIRECT)))["error"] == "invalid_request"
+        assert "code" in query_of(authorize(client.pushed_url(UNUSED_REDIRECT)))
+
+
+def test_server_may_not_know_parameters_sent_ahead() -> None:
+    with OidcServer(pushed="off") as server:
+        metadata = httpx.get(server.url("/.well-known/openid-configuration"), trust_env=False).json()
+        assert "pushed_authorization_request_endpoint" not in metadata
+        assert PlainClient(server).push(UNUSED_REDIRECT).status_code == 404
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_id_tokens_have_the_chosen_algorithm_and_lifetime(algorithm: Literal["RS256", "ES256", "EdDSA"]) -> None:
+    with OidcServer(id_token_algorithm=algorithm, id_token_seconds=7) as server:
+        token = PlainClient(server).tokens(nonce="a-nonce")["id_token"]
+        (key,) = httpx.get(server.url("/jwks"), trust_env=False).json()["keys"]
+        assert (part_of(token, 0)["alg"], part_of(token, 0)["kid"]) == (algorithm, key["kid"])
+        claims = part_of(token, 1)
+        assert (claims["iss"], claims["aud"], claims["nonce"]) == (server.issuer, server.client_id, "a-nonce")
+        assert claims["exp"] - claims["iat"] == 7
 
 
 def test_events_contain_no_token(server: OidcServer, client: PlainClient) -> None:

@@ -6,10 +6,11 @@ import base64
 import hashlib
 import secrets
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 
+from counterparts.authentication import Authenticate, nothing
 from counterparts.pages import authorize
 from counterparts.server_process import ServerProcess
 
@@ -21,8 +22,7 @@ UNUSED_REDIRECT: Final = "http://127.0.0.1:9/callback"
 class PlainClient:
     """Calls one server with plain HTTP; each call returns the unmodified response.
 
-    Without other arguments it is the server's public client. `secret` is sent in the form (`client_secret_post`), or
-    as `basic` authentication, with its characters escaped as RFC 6749, section 2.3.1 says.
+    Without other arguments it is the server's public client.
     """
 
     def __init__(
@@ -30,21 +30,31 @@ class PlainClient:
         server: ServerProcess,
         *,
         client_id: str | None = None,
-        secret: str | None = None,
-        basic: bool = False,
+        authenticate: Authenticate = nothing,
         scope: str = "openid offline_access",
     ) -> None:
         self._server = server
         self._client_id = client_id or server.client_id
-        self._secret = secret
-        self._basic = basic
+        self._authenticate = authenticate
         self._scope = scope
         self._verifier = secrets.token_urlsafe(40)
 
     def authorization_url(self, redirect_uri: str, **parameters: str) -> str:
         """Return the URL that the user opens (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
+        return self._url("authorize") + "?" + urlencode(self._query(redirect_uri, parameters))
+
+    def push(self, redirect_uri: str, **parameters: str) -> httpx.Response:
+        """Send the parameters of the authorization request ahead (RFC 9126, section 2.1)."""
+        return self._post("push", self._query(redirect_uri, parameters))
+
+    def pushed_url(self, redirect_uri: str, **parameters: str) -> str:
+        """Return the URL that the user opens after the parameters were sent ahead (RFC 9126, section 4)."""
+        request_uri = self.push(redirect_uri, **parameters).raise_for_status().json()["request_uri"]
+        return self._url("authorize") + "?" + urlencode({"client_id": self._client_id, "request_uri": request_uri})
+
+    def _query(self, redirect_uri: str, parameters: dict[str, str]) -> dict[str, str]:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier.encode()).digest()).rstrip(b"=").decode()
-        query = {
+        return {
             "client_id": self._client_id,
             "response_type": "code",
             "redirect_uri": redirect_uri,
@@ -53,13 +63,17 @@ class PlainClient:
             "prompt": "consent",
             "code_challenge": challenge,
             "code_challenge_method": "S256",
+            **parameters,
         }
-        return self._url("authorize") + "?" + urlencode(query | parameters)
 
-    def exchange(self, code: str, redirect_uri: str) -> httpx.Response:
+    def exchange(self, code: str, redirect_uri: str, **parameters: str) -> httpx.Response:
         """Exchange an authorization code for tokens."""
         return self.token(
-            grant_type="authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=self._verifier
+            grant_type="authorization_code",
+            code=code,
+            redirect_uri=redirect_uri,
+            code_verifier=self._verifier,
+            **parameters,
         )
 
     def tokens(self, **parameters: str) -> dict[str, Any]:
@@ -69,9 +83,13 @@ class PlainClient:
         tokens: dict[str, Any] = self.exchange(code, UNUSED_REDIRECT).raise_for_status().json()
         return tokens
 
-    def refresh(self, refresh_token: str) -> httpx.Response:
+    def refresh(self, refresh_token: str, **parameters: str) -> httpx.Response:
         """Request new tokens (RFC 6749, section 6)."""
-        return self.token(grant_type="refresh_token", refresh_token=refresh_token)
+        return self.token(grant_type="refresh_token", refresh_token=refresh_token, **parameters)
+
+    def own_token(self, **parameters: str) -> httpx.Response:
+        """Request a token for the client itself (RFC 6749, section 4.4)."""
+        return self.token(grant_type="client_credentials", **parameters)
 
     def token(self, **parameters: str) -> httpx.Response:
         """Send one request to the token endpoint."""
@@ -104,9 +122,5 @@ class PlainClient:
 
     def _post(self, name: str, parameters: dict[str, str]) -> httpx.Response:
         form = {"client_id": self._client_id, **parameters}
-        authentication = None
-        if self._secret is not None and self._basic:
-            authentication = httpx.BasicAuth(quote_plus(form.pop("client_id")), quote_plus(self._secret))
-        elif self._secret is not None:
-            form["client_secret"] = self._secret
+        authentication = self._authenticate(form)
         return httpx.post(self._url(name), data=form, auth=authentication, trust_env=False, timeout=20)
