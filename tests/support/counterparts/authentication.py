@@ -15,7 +15,7 @@ from counterparts.signed import signed
 Authenticate = Callable[[dict[str, str]], httpx.Auth | None]
 """Changes the form of a request, which has the `client_id`, or returns what HTTP sends beside it."""
 
-JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+CLIENT_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def nothing(form: dict[str, str]) -> None:
@@ -44,7 +44,7 @@ def private_key(key: ECKey | RSAKey, audience: str, lifetime: float = 60) -> Aut
 
     def add(form: dict[str, str]) -> None:
         client_id = form["client_id"]
-        form["client_assertion_type"] = JWT_BEARER
+        form["client_assertion_type"] = CLIENT_ASSERTION
         form["client_assertion"] = signed(key, iss=client_id, sub=client_id, aud=audience, lifetime=lifetime)
 
     return add
