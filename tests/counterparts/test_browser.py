@@ -12,6 +12,7 @@ import pytest
 
 from counterparts.browser import browser_script, sign_in
 from counterparts.client import PlainClient
+from counterparts.django_oauth import DjangoServer
 from counterparts.loopback import RedirectListener
 from counterparts.oidc import OidcServer
 
@@ -34,6 +35,15 @@ def test_chromium_signs_in_and_ends_on_the_page_of_the_listener(client: PlainCli
     assert "You can close this page" in ended_on
     assert query["state"] == "a-state"
     assert client.exchange(query["code"], listener.redirect_uri).json()["token_type"] == "Bearer"
+
+
+def test_chromium_signs_in_on_the_pages_of_django() -> None:
+    with DjangoServer() as server, RedirectListener() as listener:
+        client = PlainClient(server, scope="openid read")
+        ended_on = sign_in(client.authorization_url(listener.redirect_uri))
+        query = listener.wait()
+        assert "You can close this page" in ended_on
+        assert client.exchange(query["code"], listener.redirect_uri).is_success
 
 
 @pytest.mark.parametrize("command", ["{script}", "{script} %s &"], ids=["waits", "returns at once"])
