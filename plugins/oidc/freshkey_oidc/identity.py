@@ -25,12 +25,13 @@ def of_sign_in(
     Raises:
         ProtocolError: The ID token is not the issuer's, not for this client, or not of this sign-in.
         TransientError: The issuer's keys cannot be fetched now.
-        ConfigurationError: The issuer publishes no keys.
     """
+    server = client.server
     organization, known = profile.settings_as(OidcSettings).organization_claim, Identity()
-    if "id_token" in answer.extra and client.server.issuer is not None:
+    # What cannot be verified, because the issuer publishes no keys, is not used.
+    if "id_token" in answer.extra and server.issuer is not None and server.jwks_uri is not None:
         known = client.verified_identity(answer, nonce=nonce, organization=organization)
-    if client.server.userinfo_endpoint is None or not answer.access_token:
+    if server.userinfo_endpoint is None or not answer.access_token:
         return known
     try:
         return asked(answer.access_token, client, profile, known)
