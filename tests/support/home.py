@@ -29,11 +29,11 @@ class Home:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC")}
         return {**inherited, **self.variables}
 
-    def configure(self, **settings: object) -> None:
+    def configure(self, *, provider: object = "claude_oauth", **settings: object) -> None:
         """Write the profile ``me`` with these settings."""
         folder = self.root / "config"
         folder.mkdir(mode=0o700, exist_ok=True)
-        lines = ['default = "me"', "[profiles.me]", 'provider = "claude_oauth"', f'store = "{self.store}"']
+        lines = ['default = "me"', "[profiles.me]", f'provider = "{provider}"', f'store = "{self.store}"']
         lines += [f"{name} = {_toml(value)}" for name, value in settings.items()]
         (folder / "config.toml").write_text("\n".join(lines) + "\n", "utf-8")
 

@@ -1,6 +1,7 @@
 """A process that uses a profile like an application, for tests of several processes that share one sign-in.
 
-Arguments: the profile, the number of different access tokens to wait for, and a protected resource to send them to.
+Arguments: the profile, the number of different access tokens to wait for, a protected resource to send them to, and
+`repeat` if a token that another process has just replaced is refused: then the request is repeated with the newer one.
 Prints one JSON line per new token: its digest, and the resource's response status, or that the token expired in
 transit.
 """
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from http.client import UNAUTHORIZED
 
 import httpx
 
@@ -22,7 +24,7 @@ from freshkey.errors import CredentialExpired
 TOO_LATE = "the token expired in transit"
 
 
-def main(profile: str, wanted: int, resource: str) -> None:
+def main(profile: str, wanted: int, resource: str, *, repeat: bool) -> None:
     seen: set[str] = set()
     with Keeper() as keeper, httpx.Client() as client:
         while len(seen) < wanted:
@@ -31,6 +33,8 @@ def main(profile: str, wanted: int, resource: str) -> None:
             digest = hashlib.sha256(credential.token.reveal().encode()).hexdigest()[:16]
             if digest not in seen:
                 status = _status(client, resource, credential)
+                if status == UNAUTHORIZED and repeat:
+                    status = _status(client, resource, keeper.get(profile, refused=credential))
                 seen.add(digest)
                 sys.stdout.write(json.dumps({"token": digest, "status": status}) + "\n")
                 sys.stdout.flush()
@@ -49,4 +53,4 @@ def _status(client: httpx.Client, resource: str, credential: Credential) -> int 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], repeat=sys.argv[4:] == ["repeat"])

@@ -45,12 +45,12 @@ _REQUIRED: Final = (_AUTHORIZATION, "token_endpoint")
 _WITH_USER: Final = frozenset({"authorization_code", "implicit"})
 """Grant types that use the authorization endpoint: without them, none is looked for (RFC 8414, section 2)."""
 _PUSHED: Final = "pushed_authorization_request_endpoint"
-_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", "userinfo_endpoint", "jwks_uri", _PUSHED)
+_USERINFO: Final = "userinfo_endpoint"
+_KEYS: Final = "jwks_uri"
+_OPTIONAL: Final = ("revocation_endpoint", "device_authorization_endpoint", _USERINFO, _KEYS, _PUSHED)
 _METHODS: Final = "token_endpoint_auth_methods_supported"
 _ISS: Final = "authorization_response_iss_parameter_supported"
 _PUSH_REQUIRED: Final = "require_pushed_authorization_requests"
-_ELSEWHERE: Final = frozenset({"userinfo_endpoint", "jwks_uri"})
-"""Endpoints that well-known servers have on other hosts; who does not look for them need not allow these."""
 _FACTS: Final = frozenset({"issuer", _METHODS, _ISS, _PUSH_REQUIRED})
 """Members that are no endpoints."""
 
@@ -83,7 +83,8 @@ def discover(
         issuer: The issuer identifier; the metadata must contain exactly this string (RFC 8414, section 3.3).
         hosts: Allowed endpoint hosts, in addition to the issuer's host and its subdomains.
         look_for: The optional endpoints to look for: ``revocation_endpoint``, ``device_authorization_endpoint``,
-            ``userinfo_endpoint``, ``jwks_uri``. Others are returned if they are in a document that is read anyway.
+            ``userinfo_endpoint``, ``jwks_uri``. Others are returned if they are in a document that is read anyway. A
+            userinfo endpoint on another host counts as missing.
         token_endpoint: The one that is known from before. Where a location fails, others are trusted only if they name
             this one.
 
@@ -190,8 +191,8 @@ class _Search:
                 continue
             # What is no URL is a mistake; one that leads elsewhere may be hostile, and the first document with it.
             believed = first and (name not in _OPTIONAL or (isinstance(value, str) and "://" in value))
-            if name in _ELSEWHERE and name not in self.look_for:
-                believed = False
+            if name == _USERINFO or (name == _KEYS and name not in self.look_for):
+                believed = False  # well-known servers have these elsewhere, and most callers can do without
             if believed or name in _FACTS or self.usable(value):
                 self.found[name] = value
             else:

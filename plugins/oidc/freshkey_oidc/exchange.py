@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.errors import FreshkeyError, LoginRequired, ProviderRefused
+from attrs import evolve
+
+from freshkey.errors import LoginRequired
 from freshkey.oauth import ClientAssertion, OAuthClient, PublicClient, TokenAnswer
 from freshkey.plugin import Identity, Profile
 from freshkey_oidc import identity_token, issuer, tokens
@@ -35,16 +37,12 @@ def acquire(profile: Profile) -> OidcToken:
     except LoginRequired as error:
         if error.unsent:
             raise
-        refusal: FreshkeyError = LoginRequired(_refused(error), hint=_HINT, code="oidc-exchange-refused")
-    except ProviderRefused as error:  # also of an identity token that is over (RFC 8693, section 2.2.2)
-        refusal = ProviderRefused(_refused(error), hint=_HINT, code="oidc-exchange-refused")
+        refusal = LoginRequired(
+            f"the issuer did not exchange the identity token: {error.message}", hint=_HINT, code="oidc-exchange-refused"
+        )
     else:
         return tokens.issued(answer, client, profile, scopes=settings.scopes or (), identity=Identity())
     raise refusal
-
-
-def _refused(error: FreshkeyError) -> str:
-    return f"the issuer did not exchange the identity token: {error.message}"
 
 
 def _client(profile: Profile, settings: OidcSettings) -> OAuthClient:
@@ -62,7 +60,4 @@ def _exchanged(profile: Profile, settings: OidcSettings, client: OAuthClient) ->
         return client.token_exchange(token, subject_token_type=kind, scopes=scopes, extra=extra)
     if settings.exchange == "jwt-bearer":
         return client.jwt_bearer(token, scopes=scopes, extra=extra)
-    trusted = OAuthClient.of(
-        profile, client.server, client.client_id, authentication=ClientAssertion(token), extra=client.extra
-    )
-    return trusted.client_credentials(scopes=scopes, extra=extra)
+    return evolve(client, authentication=ClientAssertion(token)).client_credentials(scopes=scopes, extra=extra)

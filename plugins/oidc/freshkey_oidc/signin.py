@@ -25,8 +25,7 @@ def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
     scopes = SIGN_IN_SCOPES if settings.scopes is None else settings.scopes
     keys = ("jwks_uri",) if "openid" in scopes else ()
     device = ("device_authorization_endpoint",) if settings.flow == "device" else ()
-    # A userinfo endpoint is used, but not looked for: where it is on another host, it is that of another API.
-    client = client_of(profile, issuer.server(profile, ("revocation_endpoint", *keys, *device)))
+    client = client_of(profile, issuer.server(profile, ("revocation_endpoint", "userinfo_endpoint", *keys, *device)))
     nonce = None
     if settings.flow == "device":
         answer = device_sign_in(profile, client, interaction, scopes=scopes, extra=settings.addressed())
