@@ -90,7 +90,7 @@ def at_django(server: DjangoServer, secret: Path) -> Place:
     )
 
 
-MACHINES = [
+MACHINES: list[Mapping[str, object]] = [
     {"client_id": "machine", "client_secret": SECRET, "token_endpoint_auth_method": "client_secret_basic"},
     {
         "client_id": "machine-key",
@@ -100,7 +100,7 @@ MACHINES = [
 ]
 
 
-WEB = {
+WEB: Mapping[str, object] = {
     "client_id": "web",
     "client_secret": SECRET,
     "token_endpoint_auth_method": "client_secret_basic",
