@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from freshkey._sources.choosers import chosen_by
 from freshkey._sources.precedence import candidates, first_owned
 from freshkey.errors import StoreError, sign_in_command
 from freshkey.model.description import Description
@@ -28,6 +29,8 @@ def next_step(profile: Profile, description: Description, setup: Setup, *, no_st
     signs_in = {source for source in sources if source.needs_sign_in or (is_account and source.owned)}
     others = "; ".join(source.title for source in sources if source not in signs_in)
     provide = f"Provide one of these: {others}" if others else "Change the source or skip setting of the profile"
+    # What the settings choose is meant, although it is not there now: a sign-in is only the other way.
+    meant = "; ".join(each.title for each in sources if each not in signs_in and chosen_by(profile, each))
     default = first_owned(profile, description)
     if default is None or (default.automatic and not is_account):
         automatic = [told for source in sources if source.automatic and (told := setup(source))]
@@ -35,7 +38,9 @@ def next_step(profile: Profile, description: Description, setup: Setup, *, no_st
     ways = {source: setup(source) for source in sources if source in signs_in}
     store = None if no_store is None else no_store.hint or "Choose another store for the profile in config.toml"
     first, *alternatives = _ways_to_sign_in(profile, ways, default, store)
-    if store and others:
+    if meant:
+        first = f"Provide this: {meant}. To sign in instead, {_lowered(first)}"
+    elif store and others:
         first = f"{provide}. To sign in instead, {_lowered(first)}"
     return ". Or ".join([first, *map(_lowered, alternatives)])
 

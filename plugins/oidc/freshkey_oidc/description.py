@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from freshkey.plugin import Credential, Description, Profile
+from freshkey_oidc import sources
 from freshkey_oidc.formats import FORMATS
 from freshkey_oidc.settings import OidcSettings
-from freshkey_oidc.sources import SOURCES
 
 
 def description(profile: Profile | None) -> Description:
@@ -18,7 +18,7 @@ def description(profile: Profile | None) -> Description:
         title="OpenID Connect",
         settings=OidcSettings,
         formats=FORMATS,
-        sources=SOURCES,
+        sources=sources.of(settings),
         single_use=settings.single_use,
         repeats_for=settings.repeats_for,
         hosts=_hosts(settings),

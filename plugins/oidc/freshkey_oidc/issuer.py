@@ -43,6 +43,8 @@ def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
         )
     wanted = [name for name in look_for if name not in named]
     found = discover(profile, settings.issuer, hosts=settings.hosts, look_for=wanted)
+    if "userinfo_endpoint" not in look_for:  # it knows only tokens of users (OpenID Connect Core 1.0, section 5.3)
+        found = evolve(found, userinfo_endpoint=None)
     if "authorization_endpoint" in named:  # which knows nothing of what was pushed to the issuer
         found = evolve(found, pushed_authorization_request_endpoint=None)
     return evolve(found, **named)

@@ -23,14 +23,14 @@ def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
     interaction.require_attended()
     settings = profile.settings_as(OidcSettings)
     scopes = SIGN_IN_SCOPES if settings.scopes is None else settings.scopes
-    keys = ("jwks_uri",) if "openid" in scopes else ()
+    openid = ("jwks_uri", "userinfo_endpoint") if "openid" in scopes else ()
     device = ("device_authorization_endpoint",) if settings.flow == "device" else ()
-    client = client_of(profile, issuer.server(profile, ("revocation_endpoint", "userinfo_endpoint", *keys, *device)))
+    client = client_of(profile, issuer.server(profile, ("revocation_endpoint", *openid, *device)))
     nonce = None
     if settings.flow == "device":
         answer = device_sign_in(profile, client, interaction, scopes=scopes, extra=settings.addressed())
     else:
-        nonce = new_state() if keys else None
+        nonce = new_state() if openid else None
         answer = _by_browser(profile, client, interaction, scopes, nonce)
     whose = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
     return tokens.issued(answer, client, profile, scopes=scopes, identity=whose)

@@ -16,12 +16,6 @@ from freshkey_oidc.settings import OidcSettings
 _HANDED_IN: Final = partial(Source, owned=False, handed_in=True)
 
 
-def _sign_in_setup(profile: Profile) -> str | None:
-    if profile.settings_as(OidcSettings).flow == "client-credentials":
-        return f'Remove flow = "client-credentials" from [profiles.{profile.name}] in config.toml'
-    return issuer.setup(profile)
-
-
 VARIABLE: Final = _HANDED_IN(
     id="variable",
     title="token in the variable that token_variable names",
@@ -36,7 +30,7 @@ DESCRIPTOR: Final = _HANDED_IN(
 )
 IDENTITY_TOKEN: Final = _HANDED_IN(
     id="identity-token",
-    title="exchange of the identity token",
+    title="identity token to exchange",
     detect=identity_token.detect,
     chosen_by=("identity_token", "identity_token_file", "identity_token_variable"),
 )
@@ -48,11 +42,15 @@ CLIENT_CREDENTIALS: Final = Source(
     detect=client_credentials.detect,
     setup=client_credentials.setup,
 )
-SIGN_IN: Final = Source(
-    id="sign-in", title="OpenID Connect sign-in", owned=True, interactive=True, setup=_sign_in_setup
-)
+SIGN_IN: Final = Source(id="sign-in", title="OpenID Connect sign-in", owned=True, interactive=True, setup=issuer.setup)
 
 SOURCES: Final = (VARIABLE, DESCRIPTOR, IDENTITY_TOKEN, CLIENT_CREDENTIALS, SIGN_IN)
+
+
+def of(settings: OidcSettings) -> tuple[Source, ...]:
+    """Return the sources of a profile: one that gets tokens for the application itself has no sign-in."""
+    return SOURCES[:-1] if settings.flow == "client-credentials" else SOURCES
+
 
 _BY_ITSELF: Final[dict[str, Callable[[Profile], Credential]]] = {
     VARIABLE.id: env_token.from_variable,
