@@ -13,10 +13,10 @@ from freshkey_testing.server.account import Account
 from freshkey_testing.server.client_check import ClientCheck
 from freshkey_testing.server.faults import Faults, outage_answer
 from freshkey_testing.server.grants import Grant, Grants
+from freshkey_testing.server.id_token import IdTokens
 from freshkey_testing.server.log import Entry, Log
 from freshkey_testing.server.policy import Policy
 from freshkey_testing.server.routes import Act, Endpoints, urls_at
-from freshkey_testing.server.signature import signed_with_secret
 from freshkey_testing.server.wire import Answer, Asked, Listener
 
 
@@ -71,6 +71,9 @@ class AuthorizationServer:
         self.urls = urls_at(f"http://127.0.0.1:{self._listener.port}")
         self.client_secret: Final = self._grants.make_secret("client")
         self._clock = clock
+        self._id_tokens = IdTokens(
+            self.policy, issuer=self.urls.issuer, client_id=client_id, client_secret=self.client_secret, clock=clock
+        )
         self._endpoints = Endpoints(
             self.policy,
             self._grants,
@@ -78,6 +81,7 @@ class AuthorizationServer:
             client_id=client_id,
             check=self._check_with(client_public_key),
             id_token=self._id_token,
+            keys=self._id_tokens.keys,
             account=lambda: self.account,
             extra=self._extra,
             now=clock.elapsed,
@@ -242,19 +246,7 @@ class AuthorizationServer:
         )
 
     def _id_token(self, grant: Grant) -> str:
-        """Return an ID token (OpenID Connect Core 1.0, section 2), signed with the client secret (section 10.1)."""
-        now = int(self._clock.now().wall)
-        token = signed_with_secret(
-            self.client_secret,
-            {
-                "iss": self.urls.issuer,
-                "aud": self.client_id,
-                "iat": now,
-                "exp": now + int(self.policy.id_token_lifetime),
-                **({} if grant.nonce is None else {"nonce": grant.nonce}),
-                **grant.account.claims(),
-            },
-        )
+        token = self._id_tokens.token(grant)
         self._grants.secrets.add(token)
         return token
 

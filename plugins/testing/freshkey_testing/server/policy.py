@@ -41,6 +41,8 @@ class Policy:
         client_authentication: How the client must authenticate, in every request but an assertion grant. Only a client
             that does so gets a token for itself (RFC 6749, section 4.4). ``private_key_jwt`` needs `cryptography`.
         authorization_endpoint: Whether the metadata name one; servers for machines and devices have none.
+        signature_algorithm: How ID tokens are signed: with the client secret, or with a key that the server publishes,
+            which needs `cryptography`.
         id_token_lifetime: How long an ID token is valid. A sign-in with the scope ``openid`` has one.
         code_lifetime: How long an authorization code is valid.
         device_interval: ``interval`` of device responses; None omits it (RFC 8628, section 3.2).
@@ -64,6 +66,7 @@ class Policy:
         "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
     ] = "none"
     authorization_endpoint: bool = True
+    signature_algorithm: Literal["HS256", "ES256"] = "HS256"
     id_token_lifetime: float = 300.0
     code_lifetime: float = 60.0
     device_interval: float | None = 1

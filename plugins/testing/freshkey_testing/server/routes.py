@@ -40,6 +40,7 @@ class Urls:
         paste: The redirect URI of the page that shows ``code#state`` to copy.
         profile: Returns account and plan.
         userinfo: Returns the claims about the account (OpenID Connect Core 1.0, section 5.3).
+        keys: The keys that verify ID tokens, if the policy has some (RFC 7517).
         resource: Responds with 200 to a valid access token, 401 to others.
     """
 
@@ -53,6 +54,7 @@ class Urls:
     paste: str
     profile: str
     userinfo: str
+    keys: str
     resource: str
 
 
@@ -69,6 +71,7 @@ def urls_at(base: str) -> Urls:
         paste=f"{base}/oauth/code/callback",
         profile=f"{base}/api/oauth/profile",
         userinfo=f"{base}/oauth/userinfo",
+        keys=f"{base}/oauth/keys",
         resource=f"{base}/resource",
     )
 
@@ -83,6 +86,7 @@ class Endpoints:
         client_id: The one client the server knows.
         check: Checks how it authenticates.
         id_token: Returns the ID token of a sign-in.
+        keys: Returns the keys that verify ID tokens.
         account: Returns the account that approves.
         extra: Returns the fields of a token response that are not in RFC 6749.
         now: Returns elapsed seconds.
@@ -97,12 +101,14 @@ class Endpoints:
         client_id: str,
         check: ClientCheck,
         id_token: Callable[[Grant], str],
+        keys: Callable[[], list[Mapping[str, str]]],
         account: Callable[[], Account],
         extra: Callable[[Account], Mapping[str, object]],
         now: Callable[[], float],
     ) -> None:
         self._policy = policy
         self._urls = urls
+        self._keys = keys
         self.authorize = AuthorizeEndpoint(
             policy,
             grants,
@@ -140,6 +146,7 @@ class Endpoints:
             urls.profile: ("profile", self.bearer.profile),
             urls.userinfo: ("userinfo", self.bearer.userinfo),
             urls.resource: ("resource", self.bearer.resource),
+            urls.keys: ("keys", lambda _: json_answer({"keys": self._keys()})),
             f"{urls.issuer}/.well-known/oauth-authorization-server": ("metadata", self._metadata),
             f"{urls.issuer}/.well-known/openid-configuration": ("metadata", self._metadata),
         }
@@ -166,7 +173,8 @@ class Endpoints:
                 "response_types_supported": ["code"],
                 "grant_types_supported": self._grant_types(),
                 "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["HS256"],
+                "id_token_signing_alg_values_supported": [self._policy.signature_algorithm],
+                **({"jwks_uri": self._urls.keys} if self._policy.signature_algorithm != "HS256" else {}),
                 "code_challenge_methods_supported": ["S256"],
                 "token_endpoint_auth_methods_supported": [self._policy.client_authentication],
                 "authorization_response_iss_parameter_supported": self._policy.iss_in_callback,

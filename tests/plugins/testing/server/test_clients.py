@@ -254,3 +254,16 @@ def test_a_key_that_nobody_gave_the_server_is_the_tests_own_mistake() -> None:
 
     with pytest.raises(ValueError, match="client_public_key"):
         ask()
+
+
+def test_an_id_token_is_verified_with_the_key_that_the_server_publishes(server: AuthorizationServer) -> None:
+    server.policy.signature_algorithm = "ES256"
+    client = client_of(server)
+    code = PlainClient(server).authorize(scope="openid")["code"]
+    pkce = Pkce(verifier=Secret(VERIFIER), challenge="")
+    answer = client.exchange(Grant(code=Secret(code), redirect_uri=REDIRECT, pkce=pkce, state="the-state"))
+    assert client.verified_identity(answer).account == server.account.claims()["sub"]
+
+    server.policy.signature_algorithm = "HS256"
+    with raises_code(ProtocolError, "id-token-signature"):
+        client.verified_identity(answer)
