@@ -27,7 +27,7 @@ _LEEWAY: Final = 180.0
 """Seconds after its end that an ID token is read: a few minutes, for clocks that differ (point 9)."""
 
 _PART: Final = r"[A-Za-z0-9_-]"
-_SIGNED: Final = re.compile(rf"{_PART}+\.({_PART}+)\.{_PART}*")  # RFC 7515, section 3.1; empty without a signature
+_SIGNED: Final = re.compile(rf"({_PART}+)\.({_PART}+)\.{_PART}*")  # RFC 7515, section 3.1; empty without a signature
 _MAX_SUBJECT: Final = 255
 """Maximum length of ``sub`` in characters (section 2)."""
 
@@ -58,7 +58,7 @@ def read_id_token(
             hint="Set the issuer, or discover the server",
             code="invalid-issuer",
         )
-    claims = _claims(answer.extra.get("id_token"))
+    claims = _part(answer, 2)
     flaw = (
         ("iss" if claims.get("iss") != server.issuer else None)
         or (None if _is_for(claims, client_id) else "aud")
@@ -107,14 +107,26 @@ def subject_flaw(claims: Mapping[str, Any]) -> str | None:
     return None if subject.isascii() and subject.isprintable() else "sub"
 
 
-def _claims(token: object) -> dict[str, Any]:
+@frameless
+def id_token_header(answer: TokenAnswer) -> Mapping[str, Any]:
+    """Return the header of the ID token in a token response, unchecked (RFC 7515, section 4).
+
+    Raises:
+        ProtocolError: There is no ID token, or it is malformed or encrypted. Nothing is quoted.
+    """
+    return _part(answer, 1)
+
+
+def _part(answer: TokenAnswer, number: int) -> dict[str, Any]:
+    """Return the JSON object in a part of the ID token: 1 for the header, 2 for the claims."""
+    token = answer.extra.get("id_token")
     if not isinstance(token, str) or not token:
         raise _invalid("the token response has no ID token")
     found = _SIGNED.fullmatch(token) if len(token) <= MAX_TOKEN else None
     if found is None:
         raise _invalid("the ID token is malformed, or encrypted, which is not supported")
     with suppress(binascii.Error, ProtocolError):
-        return parse_json_object(base64.urlsafe_b64decode(found[1] + "=" * (-len(found[1]) % 4)))
+        return parse_json_object(base64.urlsafe_b64decode(found[number] + "=" * (-len(found[number]) % 4)))
     raise _invalid("the ID token is malformed")
 
 

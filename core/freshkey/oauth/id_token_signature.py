@@ -5,7 +5,9 @@ See docs/decisions.md, "The signature of an ID token is verified at a sign-in".
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from freshkey._http.status import raise_for_status
@@ -15,8 +17,9 @@ from freshkey.clock import Clock
 from freshkey.errors import ConfigurationError, ProtocolError, frameless
 from freshkey.model.exchange import Request, Response
 from freshkey.oauth.answers import TokenAnswer
+from freshkey.oauth.id_token import id_token_header
 from freshkey.oauth.protocol import Server
-from freshkey.secret import shown_name
+from freshkey.secret import MAX_TOKEN, shown_name
 
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ _ALGORITHMS: Final = frozenset(
     {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)} | {"EdDSA", "Ed25519", "Ed448"}
 )
 """Those whose keys can be published. Not ``none``, and none with a shared secret: its key would be taken from here."""
+
+_MEMBERS: Final = frozenset({"kty", "use", "key_ops", "n", "e", "crv", "x", "y"})
+"""Members of a public key that count (RFC 7517, section 4; RFC 7518, section 6). Not ``alg``, whose names differ."""
 
 _MIN_RSA_BITS: Final = 2048  # RFC 7518, sections 3.3 and 3.5
 _MAX_KEYS: Final = 64
@@ -68,30 +74,25 @@ def check_signature(answer: TokenAnswer, keys: tuple[Mapping[str, Any], ...]) ->
     """Return if one of the keys has signed the ID token in a token response; its claims are not checked.
 
     Raises:
-        ProtocolError: There is no ID token, it is malformed, not signed, or not with one of these keys. Nothing of it
-            is quoted.
+        ProtocolError: There is no ID token, or it is malformed (``invalid-id-token``); it is not signed, or not with
+            one of these keys (``id-token-signature``). Nothing of it is quoted.
         ConfigurationError: The package `joserfc` is missing (``freshkey[jwt]``).
     """
     try:
         from joserfc.errors import JoseError
-        from joserfc.jws import deserialize_compact, extract_compact
+        from joserfc.jws import deserialize_compact
     except ImportError:
         raise ConfigurationError(
             "verifying an ID token requires the package 'joserfc'",
             hint=f"Run: {install_command('freshkey[jwt]')}",
             code="missing-package",
         ) from None
-    token = answer.extra.get("id_token")
-    header: Mapping[str, Any] = {}
-    try:
-        header = extract_compact(token.encode()).headers() if isinstance(token, str) else {}
-    except (JoseError, ValueError):
-        raise _wrong("is malformed") from None
+    header = id_token_header(answer)
     algorithm = _algorithm(header)
     registry = _registry(algorithm)
     for key in _candidates(keys, header.get("kid"), algorithm):
         try:
-            deserialize_compact(str(token), key, registry=registry)
+            deserialize_compact(answer.extra["id_token"], key, registry=registry)
         except (JoseError, ValueError):
             continue
         return
@@ -101,12 +102,14 @@ def check_signature(answer: TokenAnswer, keys: tuple[Mapping[str, Any], ...]) ->
 def _algorithm(header: Mapping[str, Any]) -> str:
     """Return the algorithm of a header, if its keys can be published."""
     algorithm = header.get("alg")
-    if algorithm in _ALGORITHMS:
-        return str(algorithm)
+    if "crit" in header:  # whoever does not understand what it names must not accept the token (RFC 7515, 4.1.11)
+        raise _wrong("requires an extension that is not supported")
+    if isinstance(algorithm, str) and algorithm in _ALGORITHMS:
+        return algorithm
     if algorithm == "none":
         raise _wrong("is not signed")
     named = shown_name(algorithm) if isinstance(algorithm, str) else None
-    raise _wrong(f"is signed with {named or 'an algorithm'} that cannot be verified with a published key")
+    raise _wrong(f"is signed with {named or 'an unknown algorithm'}, which published keys cannot verify")
 
 
 def _registry(algorithm: str) -> JWSRegistry:
@@ -114,6 +117,9 @@ def _registry(algorithm: str) -> JWSRegistry:
     from joserfc.jws import JWSRegistry
 
     class OneAlgorithm(JWSRegistry):
+        # Its own limits are too low for headers with certificates, and for signatures with 8192-bit keys.
+        max_header_length = max_payload_length = max_signature_length = MAX_TOKEN
+
         def get_alg(self, name: str) -> Any:  # noqa: ANN401, ARG002  the class is not public; the header has been read
             return self.algorithms[algorithm]  # without the warning that EdDSA has two newer names
 
@@ -122,18 +128,25 @@ def _registry(algorithm: str) -> JWSRegistry:
 
 def _candidates(keys: tuple[Mapping[str, Any], ...], key_id: object, algorithm: str) -> Iterator[Key]:
     """Yield the keys that may have signed it: those with its key ID, of the type that the algorithm needs."""
-    from joserfc.errors import JoseError
-    from joserfc.jwk import RSAKey, import_key
+    from joserfc.jwk import import_key
 
     kind = _KEY_TYPES[algorithm[:2]]
     fitting = [key for key in keys if key.get("kty") == kind and key_id in (None, key.get("kid"))]
     for key in fitting[:_MAX_KEYS]:
+        if kind == "RSA" and _bits(key.get("n")) < _MIN_RSA_BITS:
+            continue  # before joserfc sees it, which only warns
         try:
-            found = import_key({name: key[name] for name in key if name != "alg"})
-        except (JoseError, ValueError, TypeError):
-            continue  # of a kind that only newer clients know
-        if not isinstance(found, RSAKey) or found.raw_value.key_size >= _MIN_RSA_BITS:
-            yield found
+            found = import_key({name: key[name] for name in _MEMBERS & key.keys()})
+        except Exception:  # noqa: BLE001, S112  of a kind that only newer clients know; joserfc raises KeyError, too
+            continue
+        yield found
+
+
+def _bits(modulus: object) -> int:
+    """Return the length of an RSA modulus; 0 if it is malformed (RFC 7518, section 6.3.1.1)."""
+    with suppress(ValueError):
+        return int.from_bytes(base64.urlsafe_b64decode(f"{modulus}==")).bit_length()
+    return 0
 
 
 def _wrong(flaw: str) -> ProtocolError:
