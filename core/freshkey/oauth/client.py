@@ -142,6 +142,8 @@ class OAuthClient:
 
         Raises:
             LoginRequired: The subject token, or the client's secret or key, is not accepted.
+            ProviderRefused: The request is refused: also a subject token that is over, with servers that answer
+                ``invalid_request`` then, as RFC 8693 (section 2.2.2) has it.
         """
         request = partial(
             protocol.token_exchange_request,
