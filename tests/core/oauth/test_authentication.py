@@ -15,6 +15,7 @@ from attrs import evolve
 from freshkey.errors import ConfigurationError
 from freshkey.model.exchange import Request, Response
 from freshkey.oauth import (
+    ClientAssertion,
     ClientAuthentication,
     ClientSecretBasic,
     ClientSecretJwt,
@@ -38,6 +39,7 @@ METHODS: dict[str, ClientAuthentication] = {
     "basic": ClientSecretBasic(SECRET),
     "post": ClientSecretPost(SECRET),
     "jwt": ClientSecretJwt(SECRET),
+    "elsewhere": ClientAssertion(SECRET),
 }
 
 
@@ -150,6 +152,25 @@ def test_a_private_key_signs(request_of: RequestOf) -> None:
     assert claims_of(request)["exp"] - claims_of(request)["iat"] == 30
 
 
+def test_an_assertion_from_elsewhere_is_sent_as_it_is(request_of: RequestOf) -> None:  # RFC 7523, section 2.2
+    request = request_of(ClientAssertion(Secret("e30.canary.c2ln")))
+
+    assert fields_of(request) == {
+        "grant_type": "client_credentials",
+        "client_id": "me",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "e30.canary.c2ln",
+    }
+    assert "Authorization" not in request.headers
+
+
+def test_an_assertion_that_cannot_be_sent_is_not_quoted(request_of: RequestOf) -> None:
+    with raises_code(ConfigurationError, "invalid-request-field") as caught:
+        request_of(ClientAssertion(Secret("canary\ud800")))
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_every_request_is_authenticated(server: Server, answer: Answer, wire: Callable[..., Any], name: str) -> None:
     server = evolve(server, pushed_authorization_request_endpoint="https://id.example.com/par")
@@ -189,7 +210,7 @@ def test_every_request_is_authenticated(server: Server, answer: Answer, wire: Ca
         fields = fields_of(request)
         assert ("Authorization" in request.headers) == (name == "basic")
         assert ("client_secret" in fields) == (name == "post")
-        assert ("client_assertion" in fields) == (name == "jwt")
+        assert ("client_assertion" in fields) == (name in {"jwt", "elsewhere"})
     # An authorization parameter, whether or not the client authenticates (RFC 9126, section 2.1).
     assert fields_of(network.sent[2])["client_id"] == "me"
 

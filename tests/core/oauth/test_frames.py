@@ -14,12 +14,14 @@ from freshkey.errors import ConfigurationError, FreshkeyError, OutcomeUnknown
 from freshkey.model.exchange import Request, Response
 from freshkey.model.identity import Identity
 from freshkey.oauth import (
+    ClientAssertion,
     ClientSecretBasic,
     ClientSecretPost,
     OAuthClient,
     Pkce,
     PrivateKeyJwt,
     Server,
+    TokenAnswer,
     protocol,
 )
 from freshkey.oauth.protocol import Encode, Grant
@@ -45,6 +47,9 @@ BUILDERS: dict[str, Build] = {
     ),
     "assertion": lambda server, secret, extra, encode: protocol.assertion_request(
         server.token_endpoint, assertion=secret, extra=extra, encode=encode
+    ),
+    "token exchange": lambda server, secret, extra, encode: protocol.token_exchange_request(
+        server.token_endpoint, subject_token=secret, extra=extra, encode=encode
     ),
     "client credentials": lambda server, secret, extra, encode: protocol.client_credentials_request(
         server, client_id="c", extra={**extra, "client_secret": secret.reveal()}, encode=encode
@@ -77,7 +82,7 @@ def report(act: Callable[[], object]) -> str:
 @proves("FAULT-60", "LEK-1")
 @pytest.mark.parametrize("request_of", BUILDERS)
 def test_overriding_a_protocol_field_shows_no_secret(server: Server, request_of: str) -> None:
-    name = "assertion" if request_of == "assertion" else "client_id"
+    name = {"assertion": "assertion", "token exchange": "subject_token"}.get(request_of, "client_id")
     shown = report(lambda: BUILDERS[request_of](server, TOKEN, {name: CANARY}, form))
 
     assert name in shown
@@ -109,6 +114,10 @@ def test_a_secret_that_cannot_be_encoded_is_not_quoted(server: Server, request_o
         lambda client, more: evolve(client, authentication=ClientSecretBasic(TOKEN)).push({"scope": CANARY}),
         lambda client, more: evolve(client, extra={}, authentication=PrivateKeyJwt(TOKEN)).refresh(TOKEN),
         lambda client, more: client.userinfo(TOKEN, known=Identity(account="a")),
+        lambda client, more: client.jwt_bearer(TOKEN, extra=more),
+        lambda client, more: client.token_exchange(TOKEN, extra=more),
+        lambda client, more: evolve(client, extra={}, authentication=ClientAssertion(TOKEN)).client_credentials(),
+        lambda client, more: client.verified_identity(TokenAnswer(access_token=TOKEN, extra={"id_token": CANARY})),
     ],
 )
 def test_a_failed_request_shows_none_of_its_fields(

@@ -13,6 +13,7 @@ from attrs import evolve
 from freshkey.errors import ConfigurationError, ProtocolError
 from freshkey.model.identity import Identity
 from freshkey.oauth import OAuthClient, Server, TokenAnswer, identity_of, read_id_token
+from freshkey.oauth.id_token import id_token_header
 from freshkey.secret import Secret
 from freshkey_testing import ManualClock
 from raises_code import raises_code
@@ -105,6 +106,45 @@ def test_identity_of() -> None:
     assert identity_of(CLAIMS) == Identity(account="user-1", email="ada@example.com", display_name="Ada")
     assert identity_of(CLAIMS, organization="org_id").organization == "org-1"
     assert identity_of({"sub": 7, "email": [], "name": "", "nickname": "a"}) == Identity(display_name="a")
+
+
+@pytest.mark.parametrize(
+    ("value", "account"),
+    [
+        ("ada", "ada"),
+        (7, "7"),
+        (0, "0"),
+        (-1, "-1"),
+        *((value, None) for value in ("", None, True, 1.5, [7], {"a": 1})),
+    ],
+)
+def test_another_claim_may_identify_the_user(value: object, account: str | None) -> None:
+    found = identity_of({"sub": "other", "id": value}, account="id")
+
+    assert found.account == account
+
+
+def test_the_subject_is_no_number() -> None:
+    assert identity_of({"sub": 7}).account is None
+
+
+def test_the_name_is_the_first_of_several() -> None:
+    names = {"name": "Ada L.", "preferred_username": "ada", "nickname": "a", "login": "ada-l"}
+    for name in list(names):
+        assert identity_of(names).display_name == names.pop(name)
+    assert identity_of({}).display_name is None
+
+
+def test_the_header_of_an_id_token() -> None:
+    assert id_token_header(answer_with(token())) == {"alg": "RS256"}
+
+
+@pytest.mark.parametrize("malformed", [value for value in MALFORMED if value not in {token([]), "e30.canary."}])
+def test_the_header_of_a_malformed_token_is_not_quoted(malformed: object) -> None:
+    with raises_code(ProtocolError, "invalid-id-token") as caught:
+        id_token_header(answer_with(malformed))
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 def test_the_client_reads_it(server: Server, wire: Callable[..., Any]) -> None:

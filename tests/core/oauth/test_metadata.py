@@ -470,6 +470,99 @@ def test_the_userinfo_endpoint(answer: Answer, wire: Callable[..., Any]) -> None
     assert discover(ISSUER, network, look_for=("userinfo_endpoint",)).userinfo_endpoint == address
 
 
+ELSEWHERE = pytest.mark.parametrize("name", ["userinfo_endpoint", "jwks_uri"])
+
+
+@ELSEWHERE
+def test_keys_and_userinfo_are_found_on_the_issuers_host(answer: Answer, wire: Callable[..., Any], name: str) -> None:
+    address = f"https://id.example.com/{name}"
+    network = wire(answer({**FACTS, name: address}))
+
+    assert getattr(discover(ISSUER, network), name) == address
+    assert len(network.sent) == 1
+
+
+@ELSEWHERE
+@pytest.mark.parametrize("document", [0, 1])
+def test_keys_and_userinfo_on_another_host_are_ignored_unless_looked_for(
+    answer: Answer, wire: Callable[..., Any], caplog: pytest.LogCaptureFixture, name: str, document: int
+) -> None:
+    """Google and Microsoft have theirs on other hosts than the issuer."""
+    there = {**FACTS, name: "https://evil.example/it"}
+    answers = [answer(there)] if document == 0 else [answer(LISTS_NO_REVOCATION), *[answer(there)] * 3]
+
+    server = discover(ISSUER, wire(*answers))
+
+    assert getattr(server, name) is None
+    assert server.revocation_endpoint == FACTS["revocation_endpoint"]
+    assert f"ignored the unsafe {name}" in caplog.text
+    assert "evil" not in caplog.text
+
+
+@ELSEWHERE
+@pytest.mark.parametrize("address", ["https://evil.example/it", "http://id.example.com/it", "https://127.0.0.1/it"])
+def test_keys_and_userinfo_on_another_host_are_refused_if_looked_for(
+    answer: Answer, wire: Callable[..., Any], name: str, address: str
+) -> None:
+    with raises_code(ProviderRefused, "invalid-metadata") as caught:
+        discover(ISSUER, wire(answer({**FACTS, name: address})), look_for=(name,))
+    assert name in caught.value.message
+    assert "evil" not in str(caught.value)
+
+
+@ELSEWHERE
+def test_keys_and_userinfo_on_an_allowed_host_are_found(answer: Answer, wire: Callable[..., Any], name: str) -> None:
+    address = "https://keys.example.net/it"
+    for look_for in ((), (name,)):
+        server = discover(ISSUER, wire(answer({**FACTS, name: address})), hosts=["keys.example.net"], look_for=look_for)
+        assert getattr(server, name) == address
+
+
+@ELSEWHERE
+@pytest.mark.parametrize("endpoint", NO_URLS)
+def test_keys_and_userinfo_that_are_no_url_are_none(
+    answer: Answer, wire: Callable[..., Any], name: str, endpoint: object
+) -> None:
+    flawed = answer({**FACTS, name: endpoint})
+
+    assert getattr(discover(ISSUER, wire(flawed)), name) is None
+    assert getattr(discover(ISSUER, wire(*[flawed] * 4), look_for=(name,)), name) is None
+
+
+NO_LISTS: list[object] = [[], None, "", "none", 7, {"none": True}]
+
+
+@pytest.mark.parametrize(
+    ("listed", "methods"),
+    [
+        (["client_secret_basic", "none"], ("client_secret_basic", "none")),
+        (["private_key_jwt", 7, None, ["none"], "own"], ("private_key_jwt", "own")),
+        *((listed, ()) for listed in NO_LISTS),
+    ],
+)
+def test_how_clients_may_authenticate(
+    answer: Answer, wire: Callable[..., Any], listed: object, methods: tuple[str, ...]
+) -> None:
+    facts = {**FACTS, "token_endpoint_auth_methods_supported": listed}
+
+    assert discover(ISSUER, wire(answer(facts))).authentication_methods == methods
+
+
+@pytest.mark.parametrize("required", [True, False, "true", 1, None])
+def test_whether_requests_must_be_pushed(answer: Answer, wire: Callable[..., Any], required: object) -> None:
+    address = "https://id.example.com/par"
+    facts = {
+        **FACTS,
+        "pushed_authorization_request_endpoint": address,
+        "require_pushed_authorization_requests": required,
+    }
+
+    server = discover(ISSUER, wire(answer(facts)))
+
+    assert server.pushed_authorization_request_endpoint == address
+    assert server.par_required is (required is True)
+
+
 def test_the_caller_may_allow_another_host(answer: Answer, wire: Callable[..., Any]) -> None:
     facts = {**FACTS, "token_endpoint": "https://oauth2.example.net/token"}
 

@@ -13,17 +13,20 @@ from freshkey._http.messages import json_body
 from freshkey.errors import ConfigurationError
 from freshkey.model.exchange import Request
 from freshkey.oauth import (
+    Fields,
     Grant,
     Pkce,
     Server,
     assertion_request,
     authorization_url,
+    client_credentials_request,
     code_request,
     device_request,
     device_token_request,
     new_state,
     refresh_request,
     revocation_request,
+    token_exchange_request,
 )
 from freshkey.secret import Secret
 from raises_code import raises_code
@@ -116,6 +119,19 @@ def test_a_query_in_the_endpoint_is_kept(server: Server, pkce: Pkce) -> None:  #
     assert "scope" not in parameters
 
 
+RESOURCES: Fields = {"resource": ("https://a.example/x?y=1&z", "https://b.example"), "audience": "one"}
+
+
+def test_values_of_a_repeated_parameter_are_all_in_the_url(server: Server, pkce: Pkce) -> None:  # RFC 8707, section 2
+    url = authorization_url(
+        server, client_id="me", redirect_uri="http://x/", scopes=("a",), state="s", pkce=pkce, extra=RESOURCES
+    )
+
+    parameters = parse_qs(urlsplit(url).query, strict_parsing=True)
+    assert parameters["resource"] == list(RESOURCES["resource"])
+    assert (parameters["audience"], parameters["scope"], parameters["client_id"]) == (["one"], ["a"], ["me"])
+
+
 @pytest.mark.parametrize("name", ["state", "code_challenge_method", "redirect_uri"])
 def test_extra_parameters_cannot_override_protocol_parameters(server: Server, pkce: Pkce, name: str) -> None:
     with raises_code(ConfigurationError, "reserved-parameter") as caught:
@@ -202,6 +218,74 @@ def test_client_id_and_scope_of_the_assertion_request_are_optional() -> None:  #
         assertion_request("https://id.example.com/token", assertion=Secret("a.b.c"), extra={"assertion": "other"})
 
 
+def test_the_token_exchange_request() -> None:  # RFC 8693, section 2.1
+    request = token_exchange_request("https://id.example.com/token", subject_token=Secret("a.b.c"))
+    more = token_exchange_request(
+        "https://id.example.com/token",
+        subject_token=Secret("a.b.c"),
+        subject_token_type="urn:ietf:params:oauth:token-type:id_token",
+        scopes=("x", "y"),
+        extra={"client_id": "me", "audience": ("one", "two")},
+        headers={"X-Beta": "1"},
+        encode=json_body,
+    )
+
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    assert (request.method, request.url) == ("POST", "https://id.example.com/token")
+    assert fields(request) == {
+        "grant_type": grant,
+        "subject_token": "a.b.c",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    }
+    assert json.loads(more.body) == {
+        "grant_type": grant,
+        "subject_token": "a.b.c",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "scope": "x y",
+        "client_id": "me",
+        "audience": ["one", "two"],
+    }
+    assert more.headers["X-Beta"] == "1"
+
+
+@pytest.mark.parametrize("name", ["grant_type", "subject_token", "subject_token_type", "scope"])
+def test_fields_of_a_token_exchange_cannot_be_overridden(name: str) -> None:
+    with raises_code(ConfigurationError, "reserved-parameter") as caught:
+        token_exchange_request("https://x.example/", subject_token=Secret("a"), scopes=("a",), extra={name: "canary"})
+    assert name in caught.value.message
+    assert "canary" not in str(caught.value)
+
+
+def test_values_of_a_repeated_field_are_all_in_the_form(server: Server, pkce: Pkce) -> None:  # RFC 8707, section 2
+    requests = [
+        code_request(server, client_id="me", code=Secret("c"), pkce=pkce, redirect_uri="http://x/", extra=RESOURCES),
+        refresh_request(server, client_id="me", refresh_token=Secret("r"), extra=RESOURCES),
+        client_credentials_request(server, client_id="me", extra=RESOURCES),
+        device_request(server, client_id="me", scopes=(), extra=RESOURCES),
+        token_exchange_request(server.token_endpoint, subject_token=Secret("t"), extra=RESOURCES),
+        assertion_request(server.token_endpoint, assertion=Secret("t"), extra=RESOURCES),
+    ]
+
+    for request in requests:
+        sent = parse_qsl(request.body.decode(), strict_parsing=True)
+        assert [value for name, value in sent if name == "resource"] == list(RESOURCES["resource"])
+        assert ("audience", "one") in sent
+
+
+def test_a_field_without_values_is_left_out(server: Server) -> None:
+    request = client_credentials_request(server, client_id="me", extra={"resource": ()})
+
+    assert fields(request) == {"grant_type": "client_credentials", "client_id": "me"}
+
+
+@pytest.mark.parametrize("value", ["canary\ud800", ("fine", "canary\ud800")])
+def test_a_value_that_cannot_be_sent_is_not_quoted(server: Server, value: str | tuple[str, ...]) -> None:
+    with raises_code(ConfigurationError, "invalid-request-field") as caught:
+        client_credentials_request(server, client_id="me", extra={"resource": value})
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 def test_every_request_has_the_client_authentication_headers(server: Server, pkce: Pkce) -> None:
     client: dict[str, Any] = {"client_id": "me", "headers": {"authorization": "Basic bWU6aw=="}}
     requests = [
@@ -256,6 +340,7 @@ def test_repr_of_requests_shows_no_secrets(server: Server, pkce: Pkce) -> None:
         revocation_request(server, client_id="me", token=Secret("canary-token"), hint="refresh_token"),
         device_token_request(server, client_id="me", device_code=Secret("canary-device")),
         assertion_request(server.token_endpoint, assertion=Secret("canary-assertion")),
+        token_exchange_request(server.token_endpoint, subject_token=Secret("canary-token")),
     ]
 
     assert not [request for request in requests if "canary" in repr(request) or pkce.verifier.reveal() in repr(request)]

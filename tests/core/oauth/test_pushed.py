@@ -56,6 +56,17 @@ def test_a_paste_works_with_pushed_requests(at: AuthorizationServer, by: Callabl
     assert ("request_uri=" in user.prompts[0]) is client.server.par_required  # the other kind does not end in a minute
 
 
+def test_values_of_a_repeated_parameter_are_all_pushed(at: AuthorizationServer) -> None:  # RFC 8707, section 2
+    client = client_of(at)
+    resources = ("https://a.example/x?y=1&z", "https://b.example")
+    with ScriptedUser(browser=follow) as user:
+        sign_in(client, user, extra={"resource": resources})
+
+    (pushed,) = [sent for sent in at.requests if sent.path == urlsplit(at.urls.push).path]
+    assert parse_qs(pushed.body.decode())["resource"] == list(resources)
+    assert "resource" not in user.opened[0]
+
+
 def test_without_the_endpoint_nothing_is_pushed() -> None:
     with AuthorizationServer() as server, ScriptedUser(browser=follow) as user:
         client = client_of(server)
