@@ -24,7 +24,10 @@ from freshkey.secret import MAX_TOKEN
 
 
 _LEEWAY: Final = 180.0
-"""Seconds after its end that an ID token is read: a few minutes, for clocks that differ (point 9)."""
+"""Seconds before its time and after its end that an ID token is read: a few minutes, for clocks that differ (point 9).
+"""
+
+_REPORT: Final = "Report this to the provider's support"
 
 _PART: Final = r"[A-Za-z0-9_-]"
 _SIGNED: Final = re.compile(rf"({_PART}+)\.({_PART}+)\.{_PART}*")  # RFC 7515, section 3.1; empty without a signature
@@ -45,7 +48,7 @@ def read_id_token(
         answer: The token response.
         server: The authorization server; its issuer must be known, and is compared with ``iss``.
         client_id: The client ID, which must be in ``aud``.
-        now: Seconds since 1970-01-01T00:00:00Z, compared with ``exp``.
+        now: Seconds since 1970-01-01T00:00:00Z, compared with ``exp``, ``iat`` and ``nbf``.
         nonce: What the authorization request sent as ``nonce``, if it did.
 
     Raises:
@@ -63,11 +66,15 @@ def read_id_token(
         ("iss" if claims.get("iss") != server.issuer else None)
         or (None if _is_for(claims, client_id) else "aud")
         or (None if _lasts(claims.get("exp"), now) else "exp")
+        or next((name for name in ("iat", "nbf") if _is_later(claims.get(name), now)), None)
         or (None if nonce is None or _same(claims.get("nonce"), nonce) else "nonce")
         or subject_flaw(claims)
     )
     if flaw:
-        raise _invalid(f"the ID token has a missing or wrong claim ({flaw})")
+        hint = "Check the clock of this computer. If it is right, report this to the provider's support"
+        raise _invalid(
+            f"the ID token has a missing or wrong claim ({flaw})", hint if flaw in {"exp", "iat", "nbf"} else _REPORT
+        )
     return claims
 
 
@@ -141,11 +148,16 @@ def _lasts(end: object, now: float) -> bool:
     return isinstance(end, int | float) and not isinstance(end, bool) and now < end + _LEEWAY
 
 
+def _is_later(start: object, now: float) -> bool:
+    """Whether it is from the future (point 10; RFC 7519, section 4.1.5)."""
+    return isinstance(start, int | float) and now < start - _LEEWAY
+
+
 def _same(given: object, expected: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(
         given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass")
     )
 
 
-def _invalid(message: str) -> ProtocolError:
-    return ProtocolError(message, hint="Report this to the provider's support", code="invalid-id-token")
+def _invalid(message: str, hint: str = _REPORT) -> ProtocolError:
+    return ProtocolError(message, hint=hint, code="invalid-id-token")

@@ -100,7 +100,7 @@ def check_signature(answer: TokenAnswer, keys: tuple[Mapping[str, Any], ...]) ->
 
 
 def _algorithm(header: Mapping[str, Any]) -> str:
-    """Return the algorithm of a header, if its keys can be published."""
+    """Return the algorithm of a header, if its keys can be published, and if the header demands nothing else."""
     algorithm = header.get("alg")
     if "crit" in header:  # whoever does not understand what it names must not accept the token (RFC 7515, 4.1.11)
         raise _wrong("requires an extension that is not supported")

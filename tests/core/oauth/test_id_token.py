@@ -51,7 +51,9 @@ def read(server: Server, id_token: object, nonce: str | None = None) -> object:
 def test_the_claims_are_returned(server: Server) -> None:
     assert read(server, token()) == CLAIMS
     assert read(server, token(nonce="n"), nonce="n") == {**CLAIMS, "nonce": "n"}
-    assert read(server, token(exp=NOW - 100))  # clocks differ
+    assert read(server, token(exp=NOW - 120))  # clocks differ
+    assert read(server, token(iat=NOW + 120, nbf=NOW + 120))
+    assert read(server, token(iat=None))
     assert read(server, token(aud=["me"]))
     assert read(server, token(aud=["me", "other"], azp="me"))
 
@@ -65,6 +67,8 @@ WRONG: dict[str, tuple[str, object]] = {
     "several audiences and no party": ("aud", ["me", "other"]),
     "another party": ("azp", "other"),
     "over": ("exp", NOW - 181),
+    "issued in the future": ("iat", NOW + 600),
+    "not valid yet": ("nbf", NOW + 600),
     "no end": ("exp", None),
     "an end that is true": ("exp", True),
     "an end in words": ("exp", "tomorrow"),
