@@ -8,7 +8,7 @@ from attrs import evolve
 
 from freshkey.errors import LoginRequired
 from freshkey.oauth import ClientAssertion, OAuthClient, PublicClient, TokenAnswer
-from freshkey.plugin import Identity, Profile
+from freshkey.plugin import Identity, Profile, Secret
 from freshkey_oidc import identity_token, issuer, tokens
 from freshkey_oidc.client import client as client_of
 from freshkey_oidc.formats import OidcToken
@@ -32,11 +32,10 @@ def acquire(profile: Profile) -> OidcToken:
     """
     settings = profile.settings_as(OidcSettings)
     client = _client(profile, settings)
+    token = identity_token.read(profile)
     try:
-        answer = _exchanged(profile, settings, client)
+        answer = _exchanged(token, profile, settings, client)
     except LoginRequired as error:
-        if error.unsent:
-            raise
         refusal = LoginRequired(
             f"the issuer did not exchange the identity token: {error.message}", hint=_HINT, code="oidc-exchange-refused"
         )
@@ -53,8 +52,8 @@ def _client(profile: Profile, settings: OidcSettings) -> OAuthClient:
     return client_of(profile, server)
 
 
-def _exchanged(profile: Profile, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
-    token, scopes, extra = identity_token.read(profile), settings.scopes or (), settings.addressed()
+def _exchanged(token: Secret, profile: Profile, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
+    scopes, extra = settings.scopes or (), settings.addressed()
     if settings.exchange == "token-exchange":
         kind = settings.subject_token_type
         return client.token_exchange(token, subject_token_type=kind, scopes=scopes, extra=extra)

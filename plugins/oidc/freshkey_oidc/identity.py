@@ -28,8 +28,8 @@ def of_sign_in(
     """
     server = client.server
     organization, known = profile.settings_as(OidcSettings).organization_claim, Identity()
-    # What cannot be verified, because the issuer publishes no keys, is not used.
-    if "id_token" in answer.extra and server.issuer is not None and server.jwks_uri is not None:
+    # What cannot be verified, because the issuer publishes no keys, is not used; some servers write "" for none.
+    if answer.extra.get("id_token") not in (None, "") and server.issuer is not None and server.jwks_uri is not None:
         known = client.verified_identity(answer, nonce=nonce, organization=organization)
     if server.userinfo_endpoint is None or not answer.access_token:
         return known

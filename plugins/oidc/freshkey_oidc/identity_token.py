@@ -24,11 +24,8 @@ _CODE: Final = "oidc-invalid-identity-token"
 def detect(profile: Profile) -> Detected | None:
     """Report the identity token that the settings name, if it is there; it is not read."""
     settings = profile.settings_as(OidcSettings)
-    place, file, variable = (
-        settings.identity_source,
-        settings.identity_token_file,
-        settings.identity_token_variable,
-    )
+    place, file = settings.identity_source, settings.identity_token_file
+    variable = settings.identity_token_variable
     if place == "file" and file is not None and file.is_file():
         return _found(plugin.shown_path(str(file)) or "the file in identity_token_file", plugin.file_version(file))
     if place == "variable" and variable is not None and os.environ.get(variable):
@@ -52,15 +49,12 @@ def read(profile: Profile) -> Secret:
         ProviderRefused: GitHub Actions refuses.
     """
     settings = profile.settings_as(OidcSettings)
-    place, file, variable = (
-        settings.identity_source,
-        settings.identity_token_file,
-        settings.identity_token_variable,
-    )
+    place, file = settings.identity_source, settings.identity_token_file
+    variable = settings.identity_token_variable
     if place == "file" and file is not None:
         return plugin.identity_token_file(file, named_by="identity_token_file", code=_CODE)
     if place == "variable" and variable is not None and variable in os.environ:
-        found = os.environ[variable].encode("utf-8", "surrogateescape")
+        found = os.environ[variable].encode("utf-8", "surrogatepass")
         return plugin.identity_token(found, where=variable, code=_CODE)
     if place == "github-actions":
         return _from_github(profile, settings)
@@ -93,5 +87,5 @@ def _from_github(profile: Profile, settings: OidcSettings) -> Secret:
         raise TransientError("GitHub Actions did not answer", hint="Try again", code="oidc-identity-token-unavailable")
     plugin.raise_for_status(request, response, clock=profile.clock, hint="Check the permissions of the workflow")
     value = plugin.parse_json_object(response.body).get("value")
-    found = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b""
+    found = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
     return plugin.identity_token(found, where="the response of GitHub Actions", code=_CODE)
