@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from freshkey.plugin import Credential, Description, Profile
 from freshkey_oidc import sources
 from freshkey_oidc.formats import FORMATS
-from freshkey_oidc.settings import OidcSettings
+from freshkey_oidc.settings import OPTIONAL, OidcSettings
 
 
 def description(profile: Profile | None) -> Description:
@@ -31,15 +31,9 @@ def description(profile: Profile | None) -> Description:
 
 
 def _hosts(settings: OidcSettings) -> tuple[str, ...]:
-    urls = (
-        settings.issuer,
-        settings.token_endpoint,
-        settings.device_authorization_endpoint,
-        settings.revocation_endpoint,
-        settings.userinfo_endpoint,
-        settings.jwks_uri,
-    )
-    named = {urlsplit(url).hostname for url in urls if url}
+    # Only the browser goes to the authorization endpoint.
+    called = {"issuer", "token_endpoint", *OPTIONAL} - {"authorization_endpoint"}
+    named = {urlsplit(url).hostname for name in called if (url := getattr(settings, name))}
     return tuple(sorted({*settings.hosts, *filter(None, named)}))
 
 

@@ -24,8 +24,7 @@ _CODE: Final = "oidc-invalid-identity-token"
 def detect(profile: Profile) -> Detected | None:
     """Report the identity token that the settings name, if it is there; it is not read."""
     settings = profile.settings_as(OidcSettings)
-    place, file = settings.identity_source, settings.identity_token_file
-    variable = settings.identity_token_variable
+    place, file, variable = settings.identity_source, settings.identity_token_file, settings.identity_token_variable
     if place == "file" and file is not None and file.is_file():
         return _found(plugin.shown_path(str(file)) or "the file in identity_token_file", plugin.file_version(file))
     if place == "variable" and variable is not None and os.environ.get(variable):
@@ -49,8 +48,7 @@ def read(profile: Profile) -> Secret:
         ProviderRefused: GitHub Actions refuses.
     """
     settings = profile.settings_as(OidcSettings)
-    place, file = settings.identity_source, settings.identity_token_file
-    variable = settings.identity_token_variable
+    place, file, variable = settings.identity_source, settings.identity_token_file, settings.identity_token_variable
     if place == "file" and file is not None:
         return plugin.identity_token_file(file, named_by="identity_token_file", code=_CODE)
     if place == "variable" and variable is not None and variable in os.environ:

@@ -10,16 +10,7 @@ from freshkey.errors import ProviderRefused
 from freshkey.oauth import Server, discover
 from freshkey.plugin import Profile
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.settings import OidcSettings
-
-
-_OPTIONAL = (
-    "authorization_endpoint",
-    "device_authorization_endpoint",
-    "revocation_endpoint",
-    "userinfo_endpoint",
-    "jwks_uri",
-)
+from freshkey_oidc.settings import OPTIONAL, OidcSettings
 
 
 def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
@@ -34,7 +25,7 @@ def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
         TransientError: The metadata could not be fetched.
     """
     settings = profile.settings_as(OidcSettings)
-    named = {name: url for name in _OPTIONAL if (url := getattr(settings, name)) is not None}
+    named = {name: url for name in OPTIONAL if (url := getattr(settings, name)) is not None}
     if settings.token_endpoint is not None:
         return Server(token_endpoint=settings.token_endpoint, issuer=settings.issuer, **named)
     if settings.issuer is None:

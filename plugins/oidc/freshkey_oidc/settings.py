@@ -21,15 +21,10 @@ Authentication = Literal["none", "client_secret_basic", "client_secret_post", "c
 SIGN_IN_SCOPES: Final = ("openid", "offline_access")
 """The scopes of a sign-in (OpenID Connect Core 1.0, sections 3.1.2.1 and 11): an ID token and a refresh token."""
 
-_ADDRESSES: Final = (
-    "issuer",
-    "authorization_endpoint",
-    "token_endpoint",
-    "device_authorization_endpoint",
-    "revocation_endpoint",
-    "userinfo_endpoint",
-    "jwks_uri",
-)
+_ENDPOINTS: Final = ("authorization", "device_authorization", "revocation", "userinfo")
+OPTIONAL: Final = (*(f"{name}_endpoint" for name in _ENDPOINTS), "jwks_uri")
+"""The endpoints that an issuer need not have, and that a setting of the same name replaces."""
+
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
 """Marks settings with URLs to which no secret of a stored sign-in is sent."""
@@ -142,7 +137,7 @@ class OidcSettings:
     environment_variable: str | None = field(default=None, validator=_variable)
 
     def __attrs_post_init__(self) -> None:
-        for name in _ADDRESSES:
+        for name in ("issuer", "token_endpoint", *OPTIONAL):
             if (url := getattr(self, name)) is not None:
                 checked_url(url, allow_insecure_loopback=True, setting=name)
         if flaw := next(filter(None, map(host_flaw, self.hosts)), None):
