@@ -61,4 +61,4 @@ def _token(profile: Profile, secret: Secret) -> OidcToken:
 
 
 def _unset(setting: str) -> LoginRequired:
-    return LoginRequired("no token was handed in", hint=f"Set {setting}", code="no-credential-found")
+    return LoginRequired("no token was handed in", unsent=True, hint=f"Set {setting}", code="no-credential-found")

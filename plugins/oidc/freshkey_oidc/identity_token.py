@@ -58,6 +58,7 @@ def read(profile: Profile) -> Secret:
         return _from_github(profile, settings)
     raise LoginRequired(
         "there is no identity token to exchange",
+        unsent=True,
         hint="Set identity_token_file or identity_token_variable, and see that the platform provides it",
         code="no-credential-found",
     )
@@ -69,6 +70,7 @@ def _from_github(profile: Profile, settings: OidcSettings) -> Secret:
     if not url or bearer is None:
         raise LoginRequired(
             "this job of GitHub Actions gets no identity token",
+            unsent=True,
             hint="Add permissions: id-token: write to the workflow",
             code="no-credential-found",
         )
