@@ -32,9 +32,8 @@ def renew(profile: Profile, credential: Credential) -> OidcToken:
             code="not-renewable",
         )
     settings, client = profile.settings_as(OidcSettings), client_for(profile, credential)
-    answer = client.refresh(
-        credential.refresh_token, extra={"resource": settings.resource} if settings.resource else {}
-    )
+    extra = {"resource": settings.resource} if settings.resource else {}
+    answer = client.refresh(credential.refresh_token, extra=extra)
     whose, another = identity.of_renewal(answer, client, profile, credential.identity)
     unusable = answer.unusable() or another
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in

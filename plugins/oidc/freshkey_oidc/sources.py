@@ -8,9 +8,8 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.plugin import Credential, Interaction, Profile, Source
+from freshkey.plugin import Credential, Interaction, Profile, Source, unused_settings
 from freshkey_oidc import client_credentials, env_token, exchange, identity_token, issuer
-from freshkey_oidc.settings import OidcSettings
 
 
 _HANDED_IN: Final = partial(Source, owned=False, handed_in=True)
@@ -44,7 +43,26 @@ CLIENT_CREDENTIALS: Final = Source(
 )
 SIGN_IN: Final = Source(id="sign-in", title="OpenID Connect sign-in", owned=True, interactive=True, setup=issuer.setup)
 
-SOURCES: Final = (VARIABLE, DESCRIPTOR, IDENTITY_TOKEN, CLIENT_CREDENTIALS, SIGN_IN)
+_SOURCES: Final = (VARIABLE, DESCRIPTOR, IDENTITY_TOKEN, CLIENT_CREDENTIALS, SIGN_IN)
+
+_USES: Final = {
+    VARIABLE.id: "token_variable",
+    DESCRIPTOR.id: "token_fd",
+    IDENTITY_TOKEN.id: "exchange identity_token identity_token_file identity_token_variable identity_token_audience"
+    " subject_token_type",
+    SIGN_IN.id: "authorization_parameters login_hint authorization_endpoint device_authorization_endpoint jwks_uri"
+    " redirect_host redirect_path single_use repeats_for",
+    f"{CLIENT_CREDENTIALS.id} {SIGN_IN.id}": "flow revocation_endpoint revoke_replaced",
+    f"{IDENTITY_TOKEN.id} {CLIENT_CREDENTIALS.id} {SIGN_IN.id}": "issuer client_id client_secret client_secret_variable"
+    " client_secret_file private_key_file key_id key_algorithm certificate_thumbprint assertion_audience"
+    " client_authentication scopes resource audience token_parameters hosts token_endpoint",
+}
+USED_BY: Final = {name: frozenset(ids.split()) for ids, names in _USES.items() for name in names.split()}
+"""Settings that only some sources use; ``freshkey explain`` names those that the chosen source ignores."""
+
+SOURCES: Final = tuple(
+    evolve(one, ignores=partial(unused_settings, source_id=one.id, used_by=USED_BY)) for one in _SOURCES
+)
 
 
 def of(settings: OidcSettings) -> tuple[Source, ...]:

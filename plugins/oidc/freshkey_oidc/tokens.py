@@ -32,11 +32,12 @@ def issued(
     """
     if (flaw := answer.unusable()) is not None:
         raise flaw
+    default = None if answer.refresh_token is None else DEFAULT_LIFETIME  # None: it is not known to end
     settings, server = profile.settings_as(OidcSettings), client.server
     return OidcToken(
         obtained=answer.requested or profile.clock.now(),
         clock=profile.clock,
-        lifetime=lifetime(answer),
+        lifetime=default if answer.expires_in is None else answer.expires_in,
         renewable_for=answer.refresh_expires_in,
         access_token=answer.access_token,
         refresh_token=answer.refresh_token,
@@ -50,10 +51,3 @@ def issued(
         variable=settings.environment_variable,
         identity=identity,
     )
-
-
-def lifetime(answer: TokenAnswer) -> float | None:
-    """Return the lifetime of an access token in seconds; None if it is not known to end."""
-    if answer.expires_in is None and answer.refresh_token is not None:
-        return DEFAULT_LIFETIME
-    return answer.expires_in

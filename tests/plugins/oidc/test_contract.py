@@ -37,7 +37,6 @@ class TestOidc(ProviderContract):
         return make_profile(
             token_variable="APP_TOKEN",
             identity_token_file=identity_token,
-            flow="client-credentials",
             client_secret_variable="APP_CLIENT_SECRET",
         )
 
