@@ -56,7 +56,9 @@ def test_every_fence_was_read() -> None:
 
 def portable(text: str) -> str:
     """Return configuration with paths that are absolute here."""
-    return text.replace('"/opt/', '"C:/opt/') if sys.platform == "win32" else text
+    if sys.platform != "win32":
+        return text
+    return text.replace('"/opt/', '"C:/opt/').replace('"/var/', '"C:/var/')
 
 
 @pytest.mark.parametrize("block", TOML, ids=named)
