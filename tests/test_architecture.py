@@ -128,6 +128,7 @@ ONLY_THERE = {
         "freshkey.adapters.httpx",
         "freshkey_testing.provider_contract.wire",
     },
+    "joserfc": {"freshkey.oauth.id_token_signature"},
     "keyring": {f"freshkey._stores.keychain.{name}" for name in ("credential_manager", "kwallet", "secret_service")},
     "platformdirs": {"freshkey._config.configuration"},
     "pluggy": {"freshkey.hooks", "freshkey._plugins.wiring"},

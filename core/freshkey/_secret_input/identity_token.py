@@ -18,13 +18,11 @@ from freshkey.secret import Secret, is_jwt, is_token
 MAX_LENGTH: Final = 16 * 1024
 """Bytes; those of real platforms have 1 to 4 KiB."""
 
-CODE: Final = "invalid-identity-token"
-
 _HINT: Final = "Put one JSON Web Token there and nothing else, not a key or a certificate"
 
 
 @frameless
-def identity_token_file(file: Path, *, named_by: str, code: str = CODE) -> Secret:
+def identity_token_file(file: Path, *, named_by: str, code: str) -> Secret:
     """Return the identity token in a file.
 
     Links are followed, and the file may be world-readable: that is how Kubernetes projects tokens. But no other user
@@ -59,7 +57,7 @@ def identity_token_file(file: Path, *, named_by: str, code: str = CODE) -> Secre
 
 
 @frameless
-def identity_token(found: bytes, *, where: str, code: str = CODE) -> Secret:
+def identity_token(found: bytes, *, where: str, code: str) -> Secret:
     """Return the identity token that was found somewhere, if it looks like one; nothing is verified.
 
     Args:

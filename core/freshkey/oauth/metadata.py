@@ -180,7 +180,7 @@ class _Search:
         if facts.keys().isdisjoint(("issuer", *_REQUIRED, *_OPTIONAL)):
             raise _not_found(self.issuer)  # JSON of a gateway
         if facts.get("issuer") != self.issuer:
-            raise ProtocolError("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
+            raise _flaw("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
         first = not self.found
         grants = facts.get("grant_types_supported")
         if first and isinstance(grants, list) and not any(grant in _WITH_USER for grant in grants):
@@ -207,7 +207,7 @@ class _Search:
         """Raise `ProtocolError` for an endpoint that is not safe to use."""
         for name in (*_REQUIRED, *_OPTIONAL):
             if name in self.found and not self.usable(self.found[name]):
-                raise ProtocolError(
+                raise _flaw(
                     f"the metadata of the authorization server has an unsafe {name}",
                     # The host is not named: a hint to allow it would help whoever planted it.
                     hint="Check the issuer. If the provider documents another host for it, allow that one",
@@ -220,7 +220,7 @@ class _Search:
             raise self.flaw
         if "token_endpoint" not in self.found:
             message = "the metadata of the authorization server has no token_endpoint"
-            raise ProtocolError(message, code="invalid-metadata")
+            raise _flaw(message, code="invalid-metadata")
         # PKCE with S256 is used whatever `code_challenge_methods_supported` says: omitting it because an unprotected
         # document says so would be a downgrade (RFC 9700, section 4.8).
         endpoints: dict[str, Any] = {name: self.found.get(name) for name in (*_REQUIRED, *_OPTIONAL)}
@@ -273,7 +273,12 @@ def _facts(response: Response, address: str, clock: Clock) -> dict[str, Any]:
 
 def _not_found(url: str) -> ProtocolError:
     message = f"{urlsplit(url).hostname} does not publish authorization server metadata for this issuer"
-    return ProtocolError(message, hint="Check the issuer in the provider's settings", code="metadata-not-found")
+    return _flaw(message, code="metadata-not-found")
+
+
+def _flaw(message: str, *, code: str, hint: str | None = None) -> ProtocolError:
+    """Return what is wrong with a document; if there is no other, `discover` makes a wrong configuration of it."""
+    return ProtocolError(message, code=code, hint=hint)
 
 
 def _usable(endpoint: object, issuer: str, hosts: Collection[str], *, insecure_loopback: bool) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve
 
-from freshkey.errors import LoginRequired
+from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.oauth import ClientAssertion, OAuthClient, PublicClient, TokenAnswer
 from freshkey.plugin import Identity, Profile, Secret
 from freshkey_oidc import identity_token, issuer, tokens
@@ -16,7 +16,8 @@ from freshkey_oidc.settings import OidcSettings
 
 
 _HINT: Final = (
-    "Check that the issuer trusts who issued it, and expects its subject and audience, and that it is not over"
+    "Check that it is not over, that the issuer trusts who issued it and expects its subject and audience, and the "
+    "scopes, resource and audience in the settings"
 )
 
 
@@ -34,11 +35,11 @@ def acquire(profile: Profile) -> OidcToken:
     client = _client(profile, settings)
     token = identity_token.read(profile)
     try:
-        answer = _exchanged(token, profile, settings, client)
-    except LoginRequired as error:
-        refusal = LoginRequired(
-            f"the issuer did not exchange the identity token: {error.message}", hint=_HINT, code="oidc-exchange-refused"
-        )
+        answer = _exchanged(token, settings, client)
+    except (LoginRequired, ProviderRefused) as error:  # the latter also if the token is over (RFC 8693, section 2.2.2)
+        kind = LoginRequired if isinstance(error, LoginRequired) else ProviderRefused
+        message = f"the issuer did not exchange the identity token: {error.message}"
+        refusal = kind(message, hint=_HINT, code="oidc-exchange-refused")
     else:
         return tokens.issued(answer, client, profile, scopes=settings.scopes or (), identity=Identity())
     raise refusal
@@ -52,7 +53,7 @@ def _client(profile: Profile, settings: OidcSettings) -> OAuthClient:
     return client_of(profile, server)
 
 
-def _exchanged(token: Secret, profile: Profile, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
+def _exchanged(token: Secret, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
     scopes, extra = settings.scopes or (), settings.addressed()
     if settings.exchange == "token-exchange":
         kind = settings.subject_token_type

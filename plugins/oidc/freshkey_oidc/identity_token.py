@@ -18,8 +18,6 @@ REQUEST_URL: Final = "ACTIONS_ID_TOKEN_REQUEST_URL"
 REQUEST_TOKEN: Final = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"  # noqa: S105  a name
 """The bearer token for that request; set only in jobs with the permission ``id-token: write``."""
 
-_CODE: Final = "oidc-invalid-identity-token"
-
 
 def detect(profile: Profile) -> Detected | None:
     """Report the identity token that the settings name, if it is there; it is not read."""
@@ -50,10 +48,10 @@ def read(profile: Profile) -> Secret:
     settings = profile.settings_as(OidcSettings)
     place, file, variable = settings.identity_source, settings.identity_token_file, settings.identity_token_variable
     if place == "file" and file is not None:
-        return plugin.identity_token_file(file, named_by="identity_token_file", code=_CODE)
+        return plugin.identity_token_file(file, named_by="identity_token_file", code="oidc-invalid-identity-token")
     if place == "variable" and variable is not None and variable in os.environ:
         found = os.environ[variable].encode("utf-8", "surrogatepass")
-        return plugin.identity_token(found, where=variable, code=_CODE)
+        return plugin.identity_token(found, where=variable, code="oidc-invalid-identity-token")
     if place == "github-actions":
         return _from_github(profile, settings)
     raise LoginRequired(
@@ -88,4 +86,4 @@ def _from_github(profile: Profile, settings: OidcSettings) -> Secret:
     plugin.raise_for_status(request, response, clock=profile.clock, hint="Check the permissions of the workflow")
     value = plugin.parse_json_object(response.body).get("value")
     found = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else b""
-    return plugin.identity_token(found, where="the response of GitHub Actions", code=_CODE)
+    return plugin.identity_token(found, where="the response of GitHub Actions", code="oidc-invalid-identity-token")

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from freshkey.plugin import Credential, Interaction, Profile, Source, unused_settings
 from freshkey_oidc import client_credentials, env_token, exchange, identity_token, issuer
+from freshkey_oidc.settings import OidcSettings
 
 
 _HANDED_IN: Final = partial(Source, owned=False, handed_in=True)

@@ -58,8 +58,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def read(file: Path, **code: str) -> Secret:
-    return identity_token_file(file, named_by="TOKEN_FILE", **code)
+CODE = "example-invalid-token"
+
+
+def read(file: Path, code: str = CODE) -> Secret:
+    return identity_token_file(file, named_by="TOKEN_FILE", code=code)
 
 
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\n "])
@@ -67,24 +70,24 @@ def read(file: Path, **code: str) -> Secret:
 def test_white_space_and_a_byte_order_mark_around_it_do_not_count(file: Path, before: bytes, after: bytes) -> None:
     found = before + TOKEN.encode() + after
     file.write_bytes(found)
-    assert identity_token(found, where="TOKEN") == read(file) == Secret(TOKEN)
+    assert identity_token(found, where="TOKEN", code=CODE) == read(file) == Secret(TOKEN)
 
 
 def test_longest_token_is_read(file: Path) -> None:
     file.write_text(LONG)
     assert len(LONG) == MAX_LENGTH
-    assert read(file) == identity_token(LONG.encode(), where="TOKEN") == Secret(LONG)
+    assert read(file) == identity_token(LONG.encode(), where="TOKEN", code=CODE) == Secret(LONG)
 
 
 @pytest.mark.parametrize(("content", "fact"), WRONG.values(), ids=IDS)
 def test_what_is_no_token_is_not_quoted_and_its_place_is_named(file: Path, content: bytes, fact: str) -> None:
     file.write_bytes(content)
     readers: dict[str, Callable[[], Secret]] = {
-        "TOKEN": lambda: identity_token(content, where="TOKEN"),
+        "TOKEN": lambda: identity_token(content, where="TOKEN", code=CODE),
         str(file): lambda: read(file),
     }
     for place, act in readers.items():
-        with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+        with raises_code(ConfigurationError, CODE) as caught:
             act()
         assert place in caught.value.message
         assert fact in caught.value.message
@@ -113,7 +116,7 @@ def test_provider_may_have_a_code_of_its_own(file: Path, act: Callable[..., Secr
 
 def test_missing_file_is_named_with_what_the_system_says(file: Path) -> None:
     file.unlink()
-    with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+    with raises_code(ConfigurationError, CODE) as caught:
         read(file)
     assert NO_FILE in caught.value.message
     assert str(file) in caught.value.message
@@ -122,7 +125,7 @@ def test_missing_file_is_named_with_what_the_system_says(file: Path) -> None:
 def test_folder_in_place_of_the_file_is_named(file: Path) -> None:
     file.unlink()
     file.mkdir()
-    with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+    with raises_code(ConfigurationError, CODE) as caught:
         read(file)
     if sys.platform != "win32":
         assert os.strerror(errno.EISDIR) in caught.value.message
@@ -133,7 +136,7 @@ def test_folder_in_place_of_the_file_is_named(file: Path) -> None:
 def test_pipe_in_place_of_the_file_is_refused_without_waiting(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
-    with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+    with raises_code(ConfigurationError, CODE) as caught:
         read(file)
     assert "regular" in caught.value.message
     assert str(file) in caught.value.message
@@ -169,7 +172,7 @@ def test_file_may_be_read_by_all_but_changed_only_by_its_owner(file: Path) -> No
     ("written", "flaw"), [('"{}"', "in quotes"), ("~/token", "begins with ~"), ("$HOME/token", "a variable")]
 )
 def test_path_that_only_a_shell_would_read_is_named(file: Path, written: str, flaw: str) -> None:
-    with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+    with raises_code(ConfigurationError, CODE) as caught:
         read(Path(written.format(file)))
     assert flaw in caught.value.message
     assert "TOKEN_FILE" in str(caught.value.hint)
@@ -177,7 +180,7 @@ def test_path_that_only_a_shell_would_read_is_named(file: Path, written: str, fl
 
 @pytest.mark.parametrize("path", [TOKEN, f"/nowhere/{CANARY}\0", f"{CANARY}\n", f"/{TOKEN}/token", "x" * 5000])
 def test_path_that_may_be_the_token_itself_is_not_quoted(path: str) -> None:
-    with raises_code(ConfigurationError, "invalid-identity-token") as caught:
+    with raises_code(ConfigurationError, CODE) as caught:
         read(Path(path))
     assert "TOKEN_FILE" in str(caught.value)
     assert "x" * 100 not in str(caught.value)

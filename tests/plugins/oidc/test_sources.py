@@ -12,6 +12,7 @@ from attrs import evolve
 
 import freshkey_oidc
 from freshkey import Keeper
+from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
@@ -156,11 +157,11 @@ def test_setting_that_an_earlier_source_overrules_is_named(
         ({"token_endpoint": ISSUER, "client_id": "a"}, "Run: freshkey login me"),
         (
             {"issuer": ISSUER, "client_id": "a", "flow": "client-credentials"},
-            "Set client_secret_variable or private_key_file under [profiles.me] in config.toml. Or remove flow = ",
+            "Set client_secret_variable or private_key_file under [profiles.me] in config.toml",
         ),
         (
             {"issuer": ISSUER, "client_id": "a", "flow": "client-credentials", "client_secret_variable": "NO_SECRET"},
-            'Set NO_SECRET to the client secret. Or remove flow = "client-credentials" from [profiles.me]',
+            "Set NO_SECRET to the client secret",
         ),
         (
             {"issuer": ISSUER, "client_id": "a", "source": "client-credentials"},
@@ -176,10 +177,12 @@ def test_next_step_is_what_is_missing(
         assert (held.status("me").next_step or "").startswith(hint)
 
 
-def test_complete_client_credentials_need_nothing_and_a_sign_in_another_flow(make_profile: MakeProfile) -> None:
+def test_an_application_for_itself_needs_its_secret_and_has_no_sign_in(make_profile: MakeProfile) -> None:
     profile = make_profile(flow="client-credentials", client_secret=Secret("a-secret"))
     assert CLIENT_CREDENTIALS.setup(profile) is None
-    assert SIGN_IN.setup(profile) == 'Remove flow = "client-credentials" from [profiles.test] in config.toml'
+    description = freshkey_oidc.describe(profile, None)
+    assert isinstance(description, Description)
+    assert SIGN_IN not in description.sources
 
 
 # --- settings that a source does not use -----------------------------------------------------------------------------

@@ -17,8 +17,6 @@ FILE: Final = "ANTHROPIC_IDENTITY_TOKEN_FILE"
 
 _NAMED_BY: Final = f"{FILE} or identity_token_file"
 
-_CODE: Final = "claude-invalid-identity-token"
-
 
 def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     """Return the token; its maximum size of 16 KiB is that of Anthropic's endpoint (Python SDK 2.13.0, _workload.py).
@@ -33,8 +31,8 @@ def read(file: Path | None, environ: Mapping[str, str]) -> Secret:
     """
     if file is None:
         found = environ.get(VARIABLE, "").encode("utf-8", "surrogateescape")
-        return plugin.identity_token(found, where=VARIABLE, code=_CODE)
-    return plugin.identity_token_file(file, named_by=_NAMED_BY, code=_CODE)
+        return plugin.identity_token(found, where=VARIABLE, code="claude-invalid-identity-token")
+    return plugin.identity_token_file(file, named_by=_NAMED_BY, code="claude-invalid-identity-token")
 
 
 def shown(file: Path) -> str:

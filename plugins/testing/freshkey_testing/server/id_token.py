@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Final
 
 from freshkey.oauth import signed_assertion
 from freshkey.plugin import Secret
-from freshkey_testing.server.signature import signed_with_secret
+from freshkey_testing.server.signature import SigningKey, signed_with_secret
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
     from freshkey import Clock
     from freshkey_testing.server.grants import Grant
@@ -39,7 +36,7 @@ class IdTokens:
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock = clock
-        self._key: EllipticCurvePrivateKey | None = None
+        self._key = SigningKey()
 
     def token(self, grant: Grant) -> str:
         """Return the ID token of a sign-in."""
@@ -48,7 +45,7 @@ class IdTokens:
         lifetime = self._policy.id_token_lifetime
         if self._policy.signature_algorithm == "ES256":
             return signed_assertion(
-                key=self._pem(),
+                key=Secret(self._key.pem()),
                 algorithm="ES256",
                 issuer=self._issuer,
                 subject=str(claims.pop("sub")),
@@ -66,20 +63,4 @@ class IdTokens:
         """Return the public key, if there is one."""
         if self._policy.signature_algorithm != "ES256":
             return []
-        public = self._private_key().public_key().public_numbers()
-        x, y = (
-            base64.urlsafe_b64encode(each.to_bytes(32, "big")).rstrip(b"=").decode() for each in (public.x, public.y)
-        )
-        return [{"kty": "EC", "crv": "P-256", "kid": KEY_ID, "use": "sig", "alg": "ES256", "x": x, "y": y}]
-
-    def _private_key(self) -> EllipticCurvePrivateKey:
-        from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-
-        if self._key is None:
-            self._key = generate_private_key(SECP256R1())
-        return self._key
-
-    def _pem(self) -> Secret:
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        return Secret(self._private_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+        return [{"kid": KEY_ID, "use": "sig", "alg": "ES256", **self._key.published()}]

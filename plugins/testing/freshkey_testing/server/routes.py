@@ -106,18 +106,16 @@ class Endpoints:
         extra: Callable[[Account], Mapping[str, object]],
         now: Callable[[], float],
     ) -> None:
-        self._policy = policy
-        self._urls = urls
-        self._keys = keys
+        self._policy, self._urls, self._keys = policy, urls, keys
         self.authorize = AuthorizeEndpoint(
             policy,
             grants,
             issuer=urls.issuer,
+            paste_uri=urls.paste,
+            now=now,
             client_id=client_id,
             check=check,
-            paste_uri=urls.paste,
             account=account,
-            now=now,
         )
         self.device = DeviceEndpoint(policy, grants, page_uri=urls.device_page, account=account, now=now)
         self.token = TokenEndpoint(

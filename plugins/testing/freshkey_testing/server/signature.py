@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 
 def signed_with_secret(secret: str, claims: Mapping[str, object]) -> str:
@@ -48,6 +51,28 @@ def is_signed_with_key(public_key: str, algorithm: str, signed: str, signature: 
     except InvalidSignature:
         return False
     return True
+
+
+class SigningKey:
+    """A key on the curve P-256, made when it is first used."""
+
+    @functools.cached_property
+    def _key(self) -> EllipticCurvePrivateKey:
+        from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+
+        return generate_private_key(SECP256R1())
+
+    def pem(self) -> str:
+        """Return the private key in PEM format."""
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def published(self) -> dict[str, str]:
+        """Return the public key as a JSON Web Key (RFC 7518, section 6.2)."""
+        numbers = self._key.public_key().public_numbers()
+        x, y = (_base64url(each.to_bytes(32, "big")) for each in (numbers.x, numbers.y))
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
 def _digest(secret: str, signed: str) -> bytes:
