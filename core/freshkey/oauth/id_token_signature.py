@@ -6,6 +6,7 @@ See docs/decisions.md, "The signature of an ID token is verified at a sign-in".
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from freshkey.model.exchange import Request, Response
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.id_token import id_token_header
 from freshkey.oauth.protocol import Server
-from freshkey.secret import MAX_TOKEN, shown_name
+from freshkey.secret import MAX_TOKEN
 
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ _ALGORITHMS: Final = frozenset(
 
 _MEMBERS: Final = frozenset({"kty", "use", "key_ops", "n", "e", "crv", "x", "y"})
 """Members of a public key that count (RFC 7517, section 4; RFC 7518, section 6). Not ``alg``, whose names differ."""
+
+_NAMED: Final = re.compile(r"[A-Z]{2}[0-9]{3}K?")
+"""Names of algorithms that are shown, such as ``HS256``: too short to be a secret in the wrong place."""
 
 _MIN_RSA_BITS: Final = 2048  # RFC 7518, sections 3.3 and 3.5
 _MAX_KEYS: Final = 64
@@ -108,8 +112,8 @@ def _algorithm(header: Mapping[str, Any]) -> str:
         return algorithm
     if algorithm == "none":
         raise _wrong("is not signed")
-    named = shown_name(algorithm) if isinstance(algorithm, str) else None
-    raise _wrong(f"is signed with {named or 'an unknown algorithm'}, which published keys cannot verify")
+    named = algorithm if isinstance(algorithm, str) and _NAMED.fullmatch(algorithm) else "an unknown algorithm"
+    raise _wrong(f"is signed with {named}, which published keys cannot verify")
 
 
 def _registry(algorithm: str) -> JWSRegistry:
