@@ -9,7 +9,10 @@ import pytest
 from python_program import SUPPORT, modules_after, output_of
 
 
-HEAVY = ("httpx", "keyring", "cattrs", "tenacity", "rich", "importlib.metadata", "cryptography", "filelock", "asyncio")
+HEAVY = (
+    *("httpx", "keyring", "cattrs", "tenacity", "rich", "importlib.metadata", "cryptography", "joserfc", "filelock"),
+    "asyncio",
+)
 
 
 def test_modules_after_sees_imports() -> None:
@@ -85,6 +88,23 @@ def test_describing_a_provider_imports_no_http_client() -> None:
     )
     assert "freshkey_claude_oauth.description" in loaded
     assert loaded & {"httpx", "keyring", "cattrs", "tenacity", "rich", "cryptography"} == set()
+
+
+def test_names_of_the_oauth_toolkit_import_no_library_for_signatures() -> None:
+    """It is imported where a signature is made or verified."""
+    loaded = modules_after("from freshkey.oauth import *\nfrom freshkey.plugin import *")
+    assert {"freshkey.oauth.id_token_signature", "freshkey._secret_input.handed_in"} <= loaded
+    assert loaded & {"joserfc", "cryptography", "httpx", "keyring"} == set()
+
+
+def test_describing_any_issuer_imports_neither_an_http_client_nor_a_library_for_signatures() -> None:
+    loaded = modules_after(
+        "import freshkey_oidc as it\n"
+        "described = it.describe(profile=None, credential=None)\n"
+        "assert described.sources and described.formats"
+    )
+    assert "freshkey_oidc.description" in loaded
+    assert loaded & {"joserfc", "httpx", "keyring", "cattrs", "tenacity", "rich", "cryptography"} == set()
 
 
 def test_listing_providers_on_the_command_line_imports_none(tmp_path: Path) -> None:  # TRU-1

@@ -19,6 +19,7 @@ import freshkey
 import freshkey_bedrock
 import freshkey_claude_oauth
 import freshkey_cli
+import freshkey_oidc
 import freshkey_testing
 import freshkey_vertex
 from freshkey.secret import Secret
@@ -28,7 +29,10 @@ from source_tree import imported
 
 CANARY: Final = "canary-9b1d4e77aa02c3f8"
 
-PACKAGES: Final = (freshkey, freshkey_bedrock, freshkey_claude_oauth, freshkey_cli, freshkey_testing, freshkey_vertex)
+PACKAGES: Final = (
+    *(freshkey, freshkey_bedrock, freshkey_claude_oauth, freshkey_cli, freshkey_oidc, freshkey_testing),
+    freshkey_vertex,
+)
 
 SECRET_NAME: Final = re.compile(
     r"(?:.*_)?(?:token|key|secret|password|passphrase|verifier|code|payload|body|data|content|headers)s?"

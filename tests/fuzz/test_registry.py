@@ -32,7 +32,6 @@ NOT_FUZZED: Final = {
     "oauth.protocol": SECRETS_OUT,
     "oauth.pushed": SECRETS_OUT,
     "_secret_input.handed_in": "frameless for the secrets in variables and files, which it does not take apart",
-    "oidc.identity": "reads a response with parse_json_object and oauth.id_token",
     "oidc.identity_token": "reads a response with parse_json_object and _secret_input.identity_token",
     "_accounts.import_key": "takes a key that the user enters, checked by _secret_input.shape",
     "_interprocess.account_index": "reads one member, checked by model.account; what fails is passed over",

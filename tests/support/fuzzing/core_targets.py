@@ -6,7 +6,7 @@ import base64
 import gzip
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from freshkey._files.state_file import StateFile
 from freshkey._http import content_coding, incoming, json_object, lenient_head, messages, url
 from freshkey._interprocess.hints import HintsFile
 from freshkey._secret_input.env_var import environment_secret
+from freshkey._secret_input.identity_token import MAX_LENGTH, identity_token, identity_token_file
 from freshkey._secret_input.shape import looks_like
 from freshkey._stores.encrypted_file.key import FileKey
 from freshkey._stores.encrypted_file.store import FileItems
@@ -41,6 +42,7 @@ from freshkey.oauth import Server, answers, callback, error_response, lifetimes,
 from freshkey.oauth.browser import safe_url
 from freshkey.oauth.browser_variable import browser_commands
 from freshkey.oauth.id_token import identity_of, read_id_token
+from freshkey.oauth.id_token_signature import check_signature, read_keys
 from freshkey.oauth.response_body import is_cut_off, plain_text, read_members
 from freshkey.oauth.userinfo import read_userinfo
 from freshkey.oauth.vendor_words import judge, judge_device
@@ -73,6 +75,21 @@ CLAIMS = words(
     '{"sub":"\\ud800","name":["SECRET"],"tid":{"SECRET":1}}',
     "<html>SECRET</html>",
 )
+SIGNED_HEADERS = words(
+    '{"alg":"RS256","kid":"k1","typ":"JWT"}',
+    '{"alg":"ES256","kid":"k1","x5c":["SECRET"],"jwk":{"k":"SECRET"}}',
+    '{"alg":"none"}',
+    '{"alg":"SECRET","kid":"SECRET"}',
+    '{"alg":"EdDSA","crit":["SECRET"],"SECRET":1,"b64":false}',
+)
+KEYS = words(
+    '{"keys":[{"kty":"RSA","kid":"k1","use":"sig","alg":"RS256","n":"' + "AQ" * 180 + '","e":"AQAB"}]}',
+    '{"keys":[{"kty":"EC","kid":"k1","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",'
+    '"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"},{"kty":"SECRET"},"SECRET"]}',
+    '{"keys":[{"kty":"OKP","kid":"k1","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","d":"SECRET"}]}',
+    '{"keys":[{"kty":"oct","kid":"k1","k":"SECRET"}],"SECRET":1}',
+)
+"""The keys of RFC 7517, appendix A.1, and RFC 8037, appendix A.2, and others."""
 ASKED = exchange.Request(method="GET", url="https://a.example/userinfo")
 SERVER = Server(
     authorization_endpoint="https://a.example/authorize",
@@ -381,11 +398,36 @@ def _claims(data: bytes) -> None:
     _id_token(f"e30.{base64.urlsafe_b64encode(data).rstrip(b'=').decode()}.c2ln")
 
 
+def _signed(header: bytes, keys: Sequence[Mapping[str, Any]]) -> None:
+    token = f"{base64.urlsafe_b64encode(header).rstrip(b'=').decode()}.e30.{'c2ln' * 22}"
+    check_signature(answers.TokenAnswer(access_token=Secret("at"), extra={"id_token": token}), tuple(keys))
+
+
+def _signed_header(data: bytes) -> None:
+    keys = [key for example in KEYS for key in json_object.read_object(example)["keys"] if isinstance(key, dict)]  # type: ignore[index]
+    _signed(data, keys)
+
+
+def _keys(data: bytes) -> None:
+    keys = read_keys(ASKED, exchange.Response(status=200, headers={}, body=data), clock=SYSTEM)
+    for algorithm in ("RS256", "PS256", "ES256", "EdDSA"):
+        with suppress_freshkey():
+            _signed(f'{{"alg":"{algorithm}"}}'.encode(), keys)
+
+
 def _userinfo(data: bytes) -> None:
     headers = {"content-type": "application/json"}
     identity_of(read_userinfo(ASKED, exchange.Response(status=200, headers=headers, body=data), clock=SYSTEM))
 
 
+IDENTITY_TOKENS = words(
+    "eyJhbGciOiJSUzI1NiJ9.SECRET.c2ln",
+    "\ufeffeyJhbGciOiJSUzI1NiJ9.SECRET.c2ln\r\n",
+    "SECRET",
+    '{"value":"SECRET"}',
+    "-----BEGIN PRIVATE KEY-----\nSECRET\n",
+    "e30.SECRET.",
+)
 OAUTH = modules("oauth", ("answers", "response_body", "lifetimes", "error_response", "vendor_words"))
 TARGETS: tuple[Target, ...] = (
     Target(
@@ -506,6 +548,26 @@ TARGETS: tuple[Target, ...] = (
         examples=CLAIMS,
         tokens=JSON,
         limit=1 << 16,
+        frameless=True,
+    ),
+    Target(
+        name="header of a signed ID token",
+        modules=("oauth.id_token_signature",),
+        run=_signed_header,
+        examples=SIGNED_HEADERS,
+        tokens=(*JSON, *words('"alg":', '"kid":', '"crit":', '"RS256"', '"HS256"', '"none"')),
+        frameless=True,
+    ),
+    Target(
+        name="keys of a server",
+        modules=("oauth.id_token_signature",),
+        run=_keys,
+        examples=KEYS,
+        tokens=(
+            *JSON,
+            *words('"kty":', '"RSA"', '"EC"', '"OKP"', '"crv":', '"P-521"', '"n":', '"e":', '"x":', '"use":'),
+        ),
+        limit=1 << 20,
         frameless=True,
     ),
     Target(name="userinfo", modules=("oauth.userinfo",), run=_userinfo, examples=CLAIMS, tokens=JSON, frameless=True),
@@ -805,6 +867,24 @@ TARGETS: tuple[Target, ...] = (
         run=_variable,
         examples=words("SECRET", "KEY=SECRET", "SECRET SECRET", '"SECRET'),
         tokens=words("=", '"', "Bearer ", " "),
+        frameless=True,
+    ),
+    Target(
+        name="identity token",
+        modules=("_secret_input.identity_token",),
+        run=lambda data: identity_token(data, where="TOKEN"),
+        examples=IDENTITY_TOKENS,
+        tokens=words(".", "eyJhbGciOiJSUzI1NiJ9.", "e30.", "W10", "-----BEGIN "),
+        limit=2 * MAX_LENGTH,
+        frameless=True,
+    ),
+    Target(
+        name="identity token in a file",
+        modules=("_secret_input.identity_token",),
+        run=in_file("token", lambda folder: identity_token_file(folder / "token", named_by="TOKEN_FILE")),
+        examples=IDENTITY_TOKENS,
+        tokens=words(".", "eyJhbGciOiJSUzI1NiJ9."),
+        limit=2 * MAX_LENGTH,
         frameless=True,
     ),
     Target(

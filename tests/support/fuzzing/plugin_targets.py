@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define
 
 from freshkey.model.identity import Identity
+from freshkey.oauth import OAuthClient, Server
 from freshkey.plugin import Response
 from freshkey.secret import Secret
 from freshkey_bedrock import (
@@ -42,6 +43,8 @@ from freshkey_claude_oauth.federation import identity_token
 from freshkey_claude_oauth.settings import checked_profile_name
 from freshkey_cli import key_input, options, output
 from freshkey_cli.parser import parse
+from freshkey_oidc import identity as oidc_identity
+from freshkey_oidc.settings import OidcSettings
 from freshkey_vertex import (
     aws_clock,
     aws_ends,
@@ -54,7 +57,7 @@ from freshkey_vertex import (
 )
 from freshkey_vertex import errors as vertex_errors
 from freshkey_vertex import identity as vertex_identity
-from fuzzing.core_targets import JSON, NOW, in_file
+from fuzzing.core_targets import CLAIMS, JSON, NOW, in_file
 from fuzzing.inputs import SECRET
 from fuzzing.target import Target, text, words
 from sending import scripted
@@ -237,6 +240,21 @@ def _executable(data: bytes) -> None:
     except (ValueError, RecursionError):
         return
     executable._refusal(value)
+
+
+# --- any issuer -----------------------------------------------------------------------------------------------------
+
+
+def _oidc_userinfo(account_claim: str) -> Callable[[bytes], object]:
+    def run(data: bytes) -> None:
+        answer = Response(status=200, headers={"content-type": "application/json"}, body=data)
+        settings = OidcSettings(account_claim=account_claim, organization_claim="tid")
+        profile = scripted(lambda _: answer, settings=settings)
+        server = Server(token_endpoint="https://a.example/token", userinfo_endpoint="https://a.example/userinfo")
+        client = OAuthClient.of(profile, server, "me")
+        oidc_identity.asked(Secret(SECRET), client, profile, Identity(account="user-1"))
+
+    return run
 
 
 # --- the command line -----------------------------------------------------------------------------------------------
@@ -562,6 +580,17 @@ TARGETS: tuple[Target, ...] = (
         examples=words('{"success":false,"code":"401","message":"SECRET"}', '{"success":false,"code":"SECRET"}'),
         tokens=JSON,
         limit=1 << 16,
+    ),
+    *(
+        Target(
+            name=f"userinfo of any issuer ({claim})",
+            modules=("oidc.identity",),
+            run=_oidc_userinfo(claim),
+            examples=(*CLAIMS, *words('{"id":7,"login":"SECRET"}', '{"id":"SECRET","email":"SECRET"}')),
+            tokens=JSON,
+            limit=1 << 20,
+        )
+        for claim in ("sub", "id")
     ),
     Target(
         name="Google's error",
