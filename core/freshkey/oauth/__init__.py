@@ -8,8 +8,10 @@
 | a client that proves who it is | `OAuthClient.authentication`: `ClientSecretBasic`, `PrivateKeyJwt`, … |
 | a token that an app signs with its own key | `signed_assertion` (``freshkey[jwt]``) |
 | whose token it is | `OAuthClient.identity`, from the ID token; `OAuthClient.userinfo`, from the server |
+| the same, with the signature verified | `OAuthClient.verified_identity` (``freshkey[jwt]``) |
 | the endpoints of a server | `discover`, or a `Server` from its documentation |
-| an assertion from elsewhere, exchanged for a token | `assertion_request`, `read_token` |
+| a token from elsewhere, exchanged for one of this server | `OAuthClient.token_exchange`, `OAuthClient.jwt_bearer` |
+| a token from elsewhere that proves who the client is | `ClientAssertion` |
 | an API that is not OAuth | `freshkey.plugin.raise_for_status` |
 
 Below them, requests and responses are handled by pure functions: `freshkey.oauth.protocol`, `freshkey.oauth.answers`,
