@@ -22,6 +22,7 @@ from system_words import NO_FILE
 of_posix = pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing on Windows, links need a privilege")
 
 CANARY = "canary-5d1e77aa02c3"
+CODE = "example-invalid-identity-token"
 TOKEN = f"eyJhbGciOiJSUzI1NiJ9.{CANARY}.c2ln"
 LONG = f"eyJhbGciOiJSUzI1NiJ9.{'x' * (MAX_LENGTH - 26)}.c2ln"
 
@@ -58,11 +59,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-CODE = "example-invalid-token"
+def read(file: Path) -> Secret:
+    return identity_token_file(file, named_by="TOKEN_FILE", code=CODE)
 
 
-def read(file: Path, code: str = CODE) -> Secret:
-    return identity_token_file(file, named_by="TOKEN_FILE", code=code)
+def judged(found: bytes) -> Secret:
+    return identity_token(found, where="TOKEN", code=CODE)
 
 
 @pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf", b"\n "])
@@ -70,20 +72,20 @@ def read(file: Path, code: str = CODE) -> Secret:
 def test_white_space_and_a_byte_order_mark_around_it_do_not_count(file: Path, before: bytes, after: bytes) -> None:
     found = before + TOKEN.encode() + after
     file.write_bytes(found)
-    assert identity_token(found, where="TOKEN", code=CODE) == read(file) == Secret(TOKEN)
+    assert judged(found) == read(file) == Secret(TOKEN)
 
 
 def test_longest_token_is_read(file: Path) -> None:
     file.write_text(LONG)
     assert len(LONG) == MAX_LENGTH
-    assert read(file) == identity_token(LONG.encode(), where="TOKEN", code=CODE) == Secret(LONG)
+    assert read(file) == judged(LONG.encode()) == Secret(LONG)
 
 
 @pytest.mark.parametrize(("content", "fact"), WRONG.values(), ids=IDS)
 def test_what_is_no_token_is_not_quoted_and_its_place_is_named(file: Path, content: bytes, fact: str) -> None:
     file.write_bytes(content)
     readers: dict[str, Callable[[], Secret]] = {
-        "TOKEN": lambda: identity_token(content, where="TOKEN", code=CODE),
+        "TOKEN": lambda: judged(content),
         str(file): lambda: read(file),
     }
     for place, act in readers.items():
@@ -98,17 +100,6 @@ def test_what_is_no_token_is_not_quoted_and_its_place_is_named(file: Path, conte
 def assert_shows_nothing(error: ConfigurationError) -> None:
     assert CANARY not in f"{error} {error.hint} {error!r} {crash_report(error)}"
     assert error.__context__ is None
-
-
-@pytest.mark.parametrize("act", [lambda file: identity_token(file.read_bytes(), where="X", code="own"), read])
-def test_provider_may_have_a_code_of_its_own(file: Path, act: Callable[..., Secret]) -> None:
-    for content in (b"", b"x" * (MAX_LENGTH + 1), CANARY.encode()):
-        file.write_bytes(content)
-        with raises_code(ConfigurationError, "own"):
-            act(file, code="own") if act is read else act(file)
-    file.unlink()
-    with raises_code(ConfigurationError, "own"):
-        read(file, code="own")
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -163,7 +154,7 @@ def test_file_may_be_read_by_all_but_changed_only_by_its_owner(file: Path) -> No
     assert read(file) == Secret(TOKEN)
     file.chmod(0o666)
     with raises_code(ConfigurationError, "unsafe-file") as caught:
-        read(file, code="own")
+        read(file)
     assert "TOKEN_FILE" in caught.value.message
     assert_shows_nothing(caught.value)
 

@@ -872,7 +872,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="identity token",
         modules=("_secret_input.identity_token",),
-        run=lambda data: identity_token(data, where="TOKEN"),
+        run=lambda data: identity_token(data, where="TOKEN", code="x"),
         examples=IDENTITY_TOKENS,
         tokens=words(".", "eyJhbGciOiJSUzI1NiJ9.", "e30.", "W10", "-----BEGIN "),
         limit=2 * MAX_LENGTH,
@@ -881,7 +881,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="identity token in a file",
         modules=("_secret_input.identity_token",),
-        run=in_file("token", lambda folder: identity_token_file(folder / "token", named_by="TOKEN_FILE")),
+        run=in_file("token", lambda folder: identity_token_file(folder / "token", named_by="X", code="x")),
         examples=IDENTITY_TOKENS,
         tokens=words(".", "eyJhbGciOiJSUzI1NiJ9."),
         limit=2 * MAX_LENGTH,
