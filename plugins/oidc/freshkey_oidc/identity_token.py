@@ -27,7 +27,8 @@ def detect(profile: Profile) -> Detected | None:
         return _found(plugin.shown_path(str(file)) or "the file in identity_token_file", plugin.file_version(file))
     if place == "variable" and variable is not None and os.environ.get(variable):
         return _found(f"environment variable {variable}", Secret(os.environ[variable]).fingerprint())
-    if place == "github-actions" and os.environ.get(REQUEST_TOKEN):
+    # In a job without permission, too: the error says how to get it.
+    if place == "github-actions" and (os.environ.get(REQUEST_TOKEN) or os.environ.get("GITHUB_ACTIONS")):
         return _found("GitHub Actions", None)
     return None
 
