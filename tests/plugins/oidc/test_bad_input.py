@@ -278,6 +278,7 @@ KEYS: dict[str, tuple[Mapping[str, Any], type[FreshkeyError], str]] = {
 
 
 @pytest.mark.parametrize("which", KEYS)
+@proves("FLO-13")
 def test_keys_that_cannot_be_used(
     which: str, keeper: Keeper, issuer: ScriptedIssuer, caplog: pytest.LogCaptureFixture
 ) -> None:

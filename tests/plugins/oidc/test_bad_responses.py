@@ -293,6 +293,7 @@ def test_redirect_of_a_renewal_is_not_followed(make_profile: Callable[..., Profi
     assert {urlsplit(request.url).hostname for request in issuer.http.requests} == {"id.example.test"}
 
 
+@proves("FLO-13")
 def test_renewal_with_the_tokens_of_another_user_is_kept_and_never_served(
     keeper: Keeper, issuer: ScriptedIssuer, freshkey_clock: ManualClock
 ) -> None:
@@ -307,6 +308,7 @@ def test_renewal_with_the_tokens_of_another_user_is_kept_and_never_served(
     assert issuer.asked[-1]["refresh_token"] == ["refresh-2"]
 
 
+@proves("FLO-13")
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c.d.e", 7, {"sub": "user-2"}])
 def test_renewal_with_an_id_token_that_cannot_be_read_keeps_its_tokens(
     token: object, keeper: Keeper, issuer: ScriptedIssuer, freshkey_clock: ManualClock
@@ -377,6 +379,7 @@ METADATA: dict[str, tuple[Mapping[str, Any], type[FreshkeyError], str]] = {
 
 
 @pytest.mark.parametrize("which", METADATA)
+@proves("FLO-15")
 def test_issuer_without_metadata_that_can_be_used(
     which: str, freshkey_keeper: MakeKeeper, freshkey_http: ScriptedExchanges
 ) -> None:
