@@ -335,6 +335,13 @@ def test_endpoint_elsewhere_is_refused_before_anything_is_sent_to_it(
     assert keeper.get().headers() == first.headers()
 
 
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_userinfo_endpoint_elsewhere_is_never_asked(url: str, keeper: Keeper, issuer: ScriptedIssuer) -> None:
+    issuer.metadata["userinfo_endpoint"] = url
+    token = login(keeper, issuer)
+    assert (token.userinfo_endpoint, token.identity.account) == (None, "user-1")
+
+
 ISSUERS = [
     "https://other.example.test",
     ISSUER + "/",
