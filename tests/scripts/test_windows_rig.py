@@ -31,12 +31,13 @@ from waiting import until
 
 
 ROOT = Path(__file__).parents[2]
-MEMBERS = ["freshkey", "freshkey-bedrock", "freshkey-claude-oauth", "freshkey-cli", "freshkey-vertex"]
+MEMBERS = ["freshkey", "freshkey-bedrock", "freshkey-claude-oauth", "freshkey-cli", "freshkey-oidc", "freshkey-vertex"]
 
 
 def test_what_windows_needs_is_installed_and_what_others_need_is_not() -> None:
     names = needed(read(ROOT), MEMBERS)
-    assert {"pywin32-ctypes", "colorama", "keyring", "pytest-xdist", "rich", "botocore", "google-auth"} <= names
+    assert {"pywin32-ctypes", "colorama", "keyring", "pytest-xdist", "rich"} <= names
+    assert {"botocore", "google-auth", "joserfc"} <= names
     assert not {"secretstorage", "jeepney", "libfaketime", "mypy", "playwright", "moto", "cryptography"} & names
 
 
