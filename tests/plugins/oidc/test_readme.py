@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime as dt
 import hashlib
@@ -10,7 +11,9 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -20,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from counterparts.bearer_api import ANSWER, BearerApi
 from freshkey import Configuration
 from freshkey_oidc.description import description
 from freshkey_oidc.issuer import setup
@@ -152,3 +156,67 @@ def test_command_prints_the_thumbprint_of_a_certificate(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-euc", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     expected = base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).decode().rstrip("=")
     assert done.stdout == expected  # RFC 7515, section 4.1.8
+
+
+# --- examples --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BearerApi]:
+    """An API that takes the token of the profiles in the examples, which is in a variable here."""
+    table = 'provider = "oidc"\ntoken_variable = "TOKEN_OF_THE_README"\n'
+    (tmp_path / "config.toml").write_text(f"[profiles.work]\n{table}[profiles.foundry]\n{table}", "utf-8")
+    (tmp_path / "config.toml").chmod(0o600)
+    monkeypatch.setenv("FRESHKEY_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("FRESHKEY_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("TOKEN_OF_THE_README", "token-of-the-readme")
+    for name in ("ANTHROPIC_FOUNDRY_BASE_URL", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with BearerApi(lambda token: token == "token-of-the-readme") as api:
+        yield api
+
+
+def made_by(example: str) -> dict[str, Any]:
+    """Run a Python block of the page, and return its names."""
+    if sys.platform == "win32":
+        pytest.importorskip(
+            "anthropic" if example == "foundry" else "openai",
+            reason="Wine 8 does not load pydantic_core",
+            exc_type=ImportError,
+        )
+    names: dict[str, Any] = {}
+    text = next(block.text for block in blocks(PAGE, "python") if block.about == example)
+    exec(compile(text, PAGE, "exec"), names)  # noqa: S102  our own README
+    return names
+
+
+def test_example_for_foundry_sends_the_token(api: BearerApi) -> None:
+    names, url = made_by("foundry"), f"{api.url}/anthropic/"
+    asked: dict[str, Any] = {"model": "claude", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+
+    async def talk() -> Any:
+        async with names["async_client"].with_options(base_url=url) as client:
+            return await client.messages.create(**asked)
+
+    with names["keeper"]:
+        assert str(names["client"].base_url) == "https://my-resource.services.ai.azure.com/anthropic/"
+        with names["client"].with_options(base_url=url) as client:
+            assert client.messages.create(**asked).content[0].text == ANSWER
+        assert asyncio.run(talk()).content[0].text == ANSWER
+    assert [(each.path, each.status) for each in api.served] == [("/anthropic/v1/messages", 200)] * 2
+
+
+def test_example_for_openai_sends_the_token(api: BearerApi) -> None:
+    names = made_by("openai")
+    asked: dict[str, Any] = {"model": "gpt", "messages": [{"role": "user", "content": "Hello"}]}
+
+    async def talk() -> Any:
+        async with names["async_client"].with_options(base_url=f"{api.url}/v1") as client:
+            return await client.chat.completions.create(**asked)
+
+    with names["keeper"]:
+        for name in ("client", "azure"):
+            with names[name].with_options(base_url=f"{api.url}/v1") as client:
+                assert client.chat.completions.create(**asked).choices[0].message.content == ANSWER
+        assert asyncio.run(talk()).choices[0].message.content == ANSWER
+    assert [each.status for each in api.served] == [200] * 3
