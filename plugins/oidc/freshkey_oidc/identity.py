@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from attrs import evolve
+
 from freshkey.errors import FreshkeyError, ProtocolError, ProviderRefused
 from freshkey.oauth import OAuthClient, TokenAnswer, identity_of, read_userinfo, userinfo_request
 from freshkey.plugin import Identity, Interaction, Profile, Secret, parse_json_object, raise_for_status
@@ -59,7 +61,7 @@ def of_renewal(
         message = "the issuer answered the renewal with the tokens of another user"
         hint = "Report this to the issuer's support, then sign in again"
         return known, ProviderRefused(message, hint=hint, code="oidc-another-user")
-    return found.completed_by(known), None
+    return _completed(found, known), None
 
 
 def asked(access_token: Secret, client: OAuthClient, profile: Profile, known: Identity) -> Identity:
@@ -80,4 +82,9 @@ def asked(access_token: Secret, client: OAuthClient, profile: Profile, known: Id
     found = identity_of(claims, organization=settings.organization_claim, account=settings.account_claim)
     if found.account is None or found.differs_from(known):
         raise ProtocolError("the userinfo response describes no user, or another one", code="invalid-userinfo")
-    return found.completed_by(known)
+    return _completed(found, known)
+
+
+def _completed(found: Identity, known: Identity) -> Identity:
+    """Fill the gaps from what is known of the same user; the ID token of a renewal often has no name."""
+    return evolve(found.completed_by(known), display_name=found.display_name or known.display_name)
