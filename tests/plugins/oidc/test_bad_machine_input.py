@@ -246,8 +246,8 @@ def workload(monkeypatch: pytest.MonkeyPatch) -> None:
 EXCHANGES = ["token-exchange", "jwt-bearer", "client-assertion"]
 REFUSALS: dict[str, tuple[Mapping[str, Any], type[FreshkeyError], str]] = {
     "it is over": (error("invalid_grant"), LoginRequired, "oidc-exchange-refused"),
-    "it is for another audience": (error("invalid_request"), ProviderRefused, "request-refused"),
-    "the resource is unknown": (error("invalid_target"), ProviderRefused, "request-refused"),
+    "it is for another audience": (error("invalid_request"), ProviderRefused, "oidc-exchange-refused"),
+    "the resource is unknown": (error("invalid_target"), ProviderRefused, "oidc-exchange-refused"),
     "the client is unknown": (error("invalid_client", 401), LoginRequired, "oidc-exchange-refused"),
     "the server is away": (error("temporarily_unavailable", 503), TransientError, "server-unavailable"),
     "a refresh token is issued": (

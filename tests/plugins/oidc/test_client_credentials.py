@@ -11,7 +11,6 @@ import pytest
 import freshkey_oidc
 from freshkey import Keeper
 from freshkey.errors import (
-    ConfigurationError,
     FreshkeyError,
     LoginRequired,
     OutcomeUnknown,
@@ -24,9 +23,8 @@ from freshkey.model.profile import Profile
 from freshkey.model.source import Source
 from freshkey.secret import Secret
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.sources import CLIENT_CREDENTIALS, SIGN_IN
+from freshkey_oidc.sources import CLIENT_CREDENTIALS
 from freshkey_testing import ManualClock
-from raises_code import raises_code
 from scripted_issuer import CLIENT, ISSUER, ScriptedIssuer
 
 
@@ -136,15 +134,3 @@ def test_keeper_gets_another_when_one_ends_and_asks_nobody(
     assert len(issuer.asked) == 2
     status = keeper.status("app")
     assert (status.source, status.sign_in_needed, status.renews) == ("client-credentials", None, True)
-
-
-def test_application_is_not_signed_in_by_a_user(
-    make: MakeProfile, make_profile: MakeProfile, issuer: ScriptedIssuer
-) -> None:
-    with raises_code(ConfigurationError, "nothing-to-sign-in-to") as caught, issuer.user() as user:
-        freshkey_oidc.acquire(make(), SIGN_IN, user)
-    assert caught.value.hint == 'Remove flow = "client-credentials" from [profiles.test] in config.toml'
-    assert issuer.http.requests == []
-    with raises_code(ConfigurationError, "nothing-to-sign-in-to") as caught, issuer.user() as user:
-        freshkey_oidc.acquire(make_profile(flow="client-credentials"), SIGN_IN, user)
-    assert (caught.value.hint or "").startswith("Set client_secret_variable or private_key_file")

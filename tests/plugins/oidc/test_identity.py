@@ -141,7 +141,7 @@ def test_user_without_an_id_token_is_that_of_userinfo(
     make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn
 ) -> None:
     issuer.id_token = lambda _: None
-    token = sign_in(make_profile(scopes=("read",)))
+    token = sign_in(make_profile(scopes=("read",), userinfo_endpoint=f"{ISSUER}/userinfo"))
     assert token.identity == Identity(account="user-1", display_name="Ada", email="ada@example.test")
 
 
@@ -150,7 +150,7 @@ def test_claim_of_the_account_can_be_that_of_a_server_without_openid(
 ) -> None:
     issuer.id_token = lambda _: None
     issuer.userinfo = {"id": 583231, "login": "octocat"}
-    token = sign_in(make_profile(scopes=("read",), account_claim="id"))
+    token = sign_in(make_profile(scopes=("read",), account_claim="id", userinfo_endpoint=f"{ISSUER}/userinfo"))
     assert token.identity == Identity(account="583231", display_name="octocat")
 
 

@@ -92,6 +92,7 @@ def test_token_that_is_over_is_not_asked_about(
 
 def test_issuer_without_userinfo_cannot_be_asked(profile: Profile, issuer: ScriptedIssuer, sign_in: SignIn) -> None:
     del issuer.metadata["userinfo_endpoint"]
+    issuer.http.on("GET", f"{ISSUER}/.well-known/openid-configuration", status=404)
     held = sign_in()
     issuer.http.requests.clear()
     for credential in (held, ApiKey(key=Secret("a-key"), obtained=held.obtained)):
@@ -116,10 +117,12 @@ def test_token_that_was_handed_in_is_asked_about_if_the_endpoint_is_set(
     assert issuer.http.requests[-1].headers["Authorization"] == "Bearer a-token-that-was-handed-in"
 
 
-def test_token_of_the_application_that_is_not_about_a_user_is_refused_or_valid(
+def test_token_of_the_application_itself_is_asked_about_only_if_the_endpoint_is_set(
     make_profile: MakeProfile, acquire: Callable[..., OidcToken], issuer: ScriptedIssuer
 ) -> None:
     profile = make_profile(client_secret=Secret("a-secret"))
+    assert inspect(profile, acquire(profile, CLIENT_CREDENTIALS)).validity is Validity.UNCHECKABLE
+    profile = make_profile(client_secret=Secret("a-secret"), userinfo_endpoint=f"{ISSUER}/userinfo")
     held = acquire(profile, CLIENT_CREDENTIALS)
     with issuer.http.instead(status=403):
         assert inspect(profile, held).validity is Validity.UNCHECKABLE
