@@ -33,7 +33,7 @@ def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
         nonce = new_state() if openid else None
         answer = _by_browser(profile, client, interaction, scopes, nonce)
     whose = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
-    return tokens.issued(answer, client, profile, scopes=scopes, identity=whose)
+    return tokens.issued(answer, client, profile, scopes=scopes, identity=whose, automatic=False)
 
 
 def _by_browser(

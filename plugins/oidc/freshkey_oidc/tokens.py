@@ -12,11 +12,17 @@ from freshkey_oidc.settings import OidcSettings
 
 
 DEFAULT_LIFETIME: Final = 3600.0
-"""Seconds, if a response that came with a refresh token has no lifetime: too short a one only costs a renewal."""
+"""Seconds, if a response has no lifetime and another token can be had: too short a one only costs a renewal."""
 
 
 def issued(
-    answer: TokenAnswer, client: OAuthClient, profile: Profile, *, scopes: tuple[str, ...], identity: Identity
+    answer: TokenAnswer,
+    client: OAuthClient,
+    profile: Profile,
+    *,
+    scopes: tuple[str, ...],
+    identity: Identity,
+    automatic: bool = True,
 ) -> OidcToken:
     """Return the credential in a token response.
 
@@ -26,13 +32,14 @@ def issued(
         profile: The profile.
         scopes: What was requested, if the response lists no scopes (RFC 6749, section 5.1).
         identity: Whose it is, as far as is known.
+        automatic: Whether another one can be had without a user.
 
     Raises:
         ProviderRefused: The access token cannot be used.
     """
     if (flaw := answer.unusable()) is not None:
         raise flaw
-    default = None if answer.refresh_token is None else DEFAULT_LIFETIME  # None: it is not known to end
+    default = DEFAULT_LIFETIME if automatic or answer.refresh_token else None  # None: it is not known to end
     settings, server = profile.settings_as(OidcSettings), client.server
     return OidcToken(
         obtained=answer.requested or profile.clock.now(),

@@ -53,6 +53,13 @@ def test_token_is_that_of_the_client(make: MakeProfile, issuer: ScriptedIssuer, 
     assert (token.lifetime, token.renewable) == (3600.0, False)
 
 
+def test_token_whose_end_is_not_said_is_replaced_after_an_hour(
+    make: MakeProfile, issuer: ScriptedIssuer, acquire: Acquire
+) -> None:
+    issuer.tokens = {"expires_in": None}
+    assert acquire(make(), CLIENT_CREDENTIALS).lifetime == 3600.0
+
+
 def test_no_scope_is_requested_by_default(make: MakeProfile, issuer: ScriptedIssuer, acquire: Acquire) -> None:
     acquire(make(), CLIENT_CREDENTIALS)
     assert issuer.asked == [{"grant_type": ["client_credentials"]}]
