@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from freshkey import oauth
 from freshkey.errors import LoginRequired, ProviderRefused
 from freshkey.plugin import Profile, Secret, required_variable, secret_file
 from freshkey_oidc.issuer import setup
 from freshkey_oidc.settings import Authentication, OidcSettings
-
-
-_WITH_SECRET: Final = {"client_secret_basic": oauth.ClientSecretBasic, "client_secret_post": oauth.ClientSecretPost}
 
 
 def client(profile: Profile, server: oauth.Server, *, method: Authentication | None = None) -> oauth.OAuthClient:
@@ -80,7 +76,7 @@ def _authentication(settings: OidcSettings, method: Authentication) -> oauth.Cli
     secret = _secret(settings)
     if method == "client_secret_jwt":
         return oauth.ClientSecretJwt(secret, audience=settings.assertion_audience)
-    return _WITH_SECRET[method](secret)
+    return oauth.ClientSecretPost(secret) if method == "client_secret_post" else oauth.ClientSecretBasic(secret)
 
 
 def _secret(settings: OidcSettings) -> Secret:

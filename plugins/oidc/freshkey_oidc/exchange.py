@@ -6,8 +6,8 @@ from typing import Final
 
 from attrs import evolve
 
+from freshkey import oauth
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.oauth import ClientAssertion, OAuthClient, PublicClient, TokenAnswer
 from freshkey.plugin import Identity, Profile, Secret
 from freshkey_oidc import identity_token, issuer, tokens
 from freshkey_oidc.client import client as client_of
@@ -45,19 +45,21 @@ def acquire(profile: Profile) -> OidcToken:
     raise refusal
 
 
-def _client(profile: Profile, settings: OidcSettings) -> OAuthClient:
+def _client(profile: Profile, settings: OidcSettings) -> oauth.OAuthClient:
     server = issuer.server(profile)
     if settings.client_id is None and settings.exchange != "client-assertion":
         # Optional in these requests (RFC 7521, section 4.1; RFC 8693, section 2.1).
-        return OAuthClient.of(profile, server, "", authentication=PublicClient(), extra=settings.token_parameters)
+        return oauth.OAuthClient.of(
+            profile, server, "", authentication=oauth.PublicClient(), extra=settings.token_parameters
+        )
     return client_of(profile, server)
 
 
-def _exchanged(token: Secret, settings: OidcSettings, client: OAuthClient) -> TokenAnswer:
+def _exchanged(token: Secret, settings: OidcSettings, client: oauth.OAuthClient) -> oauth.TokenAnswer:
     scopes, extra = settings.scopes or (), settings.addressed()
     if settings.exchange == "token-exchange":
         kind = settings.subject_token_type
         return client.token_exchange(token, subject_token_type=kind, scopes=scopes, extra=extra)
     if settings.exchange == "jwt-bearer":
         return client.jwt_bearer(token, scopes=scopes, extra=extra)
-    return evolve(client, authentication=ClientAssertion(token)).client_credentials(scopes=scopes, extra=extra)
+    return evolve(client, authentication=oauth.ClientAssertion(token)).client_credentials(scopes=scopes, extra=extra)

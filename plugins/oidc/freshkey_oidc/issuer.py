@@ -6,14 +6,14 @@ from collections.abc import Collection
 
 from attrs import evolve
 
+from freshkey import oauth
 from freshkey.errors import ProviderRefused
-from freshkey.oauth import Server, discover
 from freshkey.plugin import Profile
 from freshkey_oidc.formats import OidcToken
 from freshkey_oidc.settings import OPTIONAL, OidcSettings
 
 
-def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
+def server(profile: Profile, look_for: Collection[str] = ()) -> oauth.Server:
     """Return the authorization server; what the settings name replaces what the metadata say.
 
     Args:
@@ -27,13 +27,13 @@ def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
     settings = profile.settings_as(OidcSettings)
     named = {name: url for name in OPTIONAL if (url := getattr(settings, name)) is not None}
     if settings.token_endpoint is not None:
-        return Server(token_endpoint=settings.token_endpoint, issuer=settings.issuer, **named)
+        return oauth.Server(token_endpoint=settings.token_endpoint, issuer=settings.issuer, **named)
     if settings.issuer is None:
         raise ProviderRefused(
             "neither issuer nor token_endpoint is set", hint=setup(profile), code="oidc-issuer-missing"
         )
     wanted = [name for name in look_for if name not in named]
-    found = discover(profile, settings.issuer, hosts=settings.hosts, look_for=wanted)
+    found = oauth.discover(profile, settings.issuer, hosts=settings.hosts, look_for=wanted)
     if "userinfo_endpoint" not in look_for:  # it knows only tokens of users (OpenID Connect Core 1.0, section 5.3)
         found = evolve(found, userinfo_endpoint=None)
     if "authorization_endpoint" in named:  # which knows nothing of what was pushed to the issuer
@@ -41,9 +41,9 @@ def server(profile: Profile, look_for: Collection[str] = ()) -> Server:
     return evolve(found, **named)
 
 
-def issued_by(credential: OidcToken) -> Server:
+def issued_by(credential: OidcToken) -> oauth.Server:
     """Return the server that issued a token, as it was then: its secrets go nowhere else, and nothing is fetched."""
-    return Server(
+    return oauth.Server(
         token_endpoint=credential.token_endpoint or "",
         issuer=credential.issuer,
         revocation_endpoint=credential.revocation_endpoint,

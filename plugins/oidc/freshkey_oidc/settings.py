@@ -11,7 +11,6 @@ from typing import Final, Literal
 from attrs import Attribute, field, frozen
 
 from freshkey.errors import ConfigurationError
-from freshkey.oauth import Algorithm
 from freshkey.plugin import Secret, checked_url, host_flaw
 
 
@@ -101,7 +100,7 @@ class OidcSettings:
     client_secret_file: Path | None = field(default=None, validator=_absolute)
     private_key_file: Path | None = field(default=None, validator=_absolute)
     key_id: str | None = None
-    key_algorithm: Algorithm = "RS256"
+    key_algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
     certificate_thumbprint: str | None = None
     assertion_audience: str | None = field(default=None, metadata=_UNBOUND)
     client_authentication: Authentication | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from freshkey.oauth import OAuthClient, TokenAnswer
+from freshkey import oauth
 from freshkey.plugin import Identity, Profile
 from freshkey_oidc.client import authenticates_by
 from freshkey_oidc.formats import OidcToken
@@ -16,8 +16,8 @@ DEFAULT_LIFETIME: Final = 3600.0
 
 
 def issued(
-    answer: TokenAnswer,
-    client: OAuthClient,
+    answer: oauth.TokenAnswer,
+    client: oauth.OAuthClient,
     profile: Profile,
     *,
     scopes: tuple[str, ...],
