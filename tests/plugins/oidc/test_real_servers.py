@@ -156,6 +156,10 @@ class HastyClock(SystemClock):
         return super().wait(event, timeout / 20)
 
 
+def approve(code: str, address: str, _: object) -> None:
+    approve_device(address, code)
+
+
 def signed_in(keeper: Keeper, account: str | None = None) -> OidcToken:
     with ScriptedUser(browser=sign_in) as user:
         token = keeper.login("me", interaction=user, account=account)
@@ -182,7 +186,7 @@ def test_a_sign_in_in_the_browser_is_renewed_and_revoked(place: Place, make_keep
 
 def test_a_sign_in_on_another_device_is_renewed_and_revoked(place: Place, make_keeper: Callable[..., Keeper]) -> None:
     keeper = make_keeper(flow="device", **place.device)
-    with ScriptedUser(device=lambda code, address, _: approve_device(address, code)) as user:
+    with ScriptedUser(device=approve) as user:
         first = keeper.login("me", interaction=user)
     second = keeper.refresh("me")
     assert second.token != first.token
@@ -219,13 +223,15 @@ def test_two_accounts_are_two_sign_ins(place: Place, make_keeper: Callable[..., 
 
 
 @pytest.mark.timeout(180)
-def test_two_processes_keep_working_through_ten_expiries(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_two_processes_keep_working_through_ten_expiries(name: str, flow: str, tmp_path: Path) -> None:
     with running(name, tmp_path, access_token_seconds=2) as place:
         home = Home(tmp_path, "file")
         home.variables["FRESHKEY_CONFIG_DIR"] = str(tmp_path / "config")
         home.variables["FRESHKEY_STATE_DIR"] = str(tmp_path / "state")
-        home.configure(provider="oidc", **place.table(**place.sign_in))
-        with home.keeper() as keeper, ScriptedUser(browser=sign_in) as user:
+        home.configure(provider="oidc", **place.table(flow=flow, **place.device if flow == "device" else place.sign_in))
+        user = ScriptedUser(browser=sign_in) if flow == "browser" else ScriptedUser(device=approve)
+        with Keeper(configuration=Configuration.load(home.environment), clock=HastyClock()) as keeper, user:
             keeper.login("me", interaction=user)
         command = [sys.executable, str(WORKER), "me", str(EXPIRIES + 1), place.resource, "repeat"]
         workers = [
