@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 import freshkey_bedrock.description
 import freshkey_claude_oauth.description
+import freshkey_oidc.description
 import freshkey_vertex.description
 from freshkey._plugins.credential_formats import flaw_of_credential, flaw_of_format
 from freshkey.clock import SYSTEM
@@ -119,8 +120,8 @@ def test_fields_of_a_class_that_is_not_decorated_or_a_dataclass_count() -> None:
 @proves("LEK-11")
 def test_own_classes_and_those_of_every_provider_pass() -> None:
     kinds: set[type[Credential]] = {ApiKey, OAuthToken}
-    for module in (freshkey_bedrock.description, freshkey_claude_oauth.description, freshkey_vertex.description):
-        kinds |= set(module.description(None).formats.values())
+    for module in (freshkey_bedrock, freshkey_claude_oauth, freshkey_oidc, freshkey_vertex):
+        kinds |= set(module.description.description(None).formats.values())
     assert len(kinds) > 5
     assert [kind for kind in kinds if flaw_of_format(kind)] == []
 

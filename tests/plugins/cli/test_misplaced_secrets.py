@@ -15,19 +15,27 @@ import pytest
 import freshkey_bedrock
 import freshkey_claude_oauth
 import freshkey_cli
+import freshkey_oidc
 import freshkey_vertex
 from freshkey.errors import FreshkeyError
 from freshkey.plugin import NonInteractive, Profile
 from freshkey_bedrock.description import description as bedrock
 from freshkey_claude_oauth.description import description as claude
+from freshkey_oidc.description import description as oidc
 from freshkey_vertex.description import description as vertex
 
 
-DESCRIPTIONS: Final = {"bedrock": bedrock(None), "claude_oauth": claude(None), "vertex": vertex(None)}
+DESCRIPTIONS: Final = {
+    "bedrock": bedrock(None),
+    "claude_oauth": claude(None),
+    "oidc": oidc(None),
+    "vertex": vertex(None),
+}
 
 ACQUIRE: Final = {
     "bedrock": freshkey_bedrock.acquire,
     "claude_oauth": freshkey_claude_oauth.acquire,
+    "oidc": freshkey_oidc.acquire,
     "vertex": freshkey_vertex.acquire,
 }
 PEM: Final = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh3kiG9w0B4QEFA5SC\n-----END PRIVATE KEY-----\n"
@@ -58,6 +66,7 @@ VARIABLES: Final = {
         *("ANTHROPIC_FEDERATION_RULE_ID", "ANTHROPIC_ORGANIZATION_ID", "ANTHROPIC_WORKSPACE_ID"),
         "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
     ),
+    "oidc": ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
     "vertex": (
         *("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "GOOGLE_CLOUD_PROJECT", "CLOUD_ML_REGION"),
         *("GCE_METADATA_HOST", "GOOGLE_CLOUD_QUOTA_PROJECT", "GCE_METADATA_ROOT"),
