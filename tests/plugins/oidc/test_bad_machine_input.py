@@ -27,6 +27,7 @@ from freshkey.errors import (
 from freshkey.model.interaction import NonInteractive
 from freshkey.model.profile import Profile
 from freshkey.model.source import Source
+from freshkey_oidc.settings import OidcSettings
 from freshkey_oidc.sources import CLIENT_CREDENTIALS, IDENTITY_TOKEN
 from raises_code import raises_code
 from scripted_issuer import ISSUER, ScriptedIssuer
@@ -335,3 +336,39 @@ def test_job_without_permission_is_told_how_to_get_it(
         get(identity_token="github-actions")
     assert "id-token: write" in str(caught.value.hint)
     assert not asked_for_tokens(issuer)
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PATH", "Path", "PYTHONPATH", "BASH_ENV", "HOME"]
+)
+def test_issuer_chooses_no_code_that_programs_load(name: str, make_profile: Callable[..., Profile]) -> None:
+    with raises_code(ConfigurationError, "invalid-setting"):
+        make_profile(environment_variable=name)
+
+
+@pytest.mark.parametrize("name", ["APP_TOKEN", "NODE_AUTH_TOKEN", "GITHUB_TOKEN", "ENV_TOKEN"])
+def test_token_may_have_any_other_variable(name: str, make_profile: Callable[..., Profile]) -> None:
+    assert make_profile(environment_variable=name).settings_as(OidcSettings).environment_variable == name
+
+
+ONE_MISTAKE: dict[str, dict[str, object]] = {
+    "a secret as the name of a variable": {"client_secret_variable": f"{CANARY}"},
+    "a secret as a file": {"client_secret_file": Path(CANARY)},
+    "a secret as an issuer": {"issuer": CANARY},
+    "a secret in an issuer": {"issuer": f"https://{CANARY}@id.example.test"},
+    "an issuer without TLS": {"issuer": "http://id.example.test"},
+    "two client secrets": {"client_secret_variable": SECRET, "client_secret_file": Path("/secret")},
+    "a redirect elsewhere": {"redirect_path": "@evil.example/"},
+    "a host with a path": {"hosts": ("evil.example/x",)},
+}
+
+
+@pytest.mark.parametrize("which", ONE_MISTAKE)
+def test_setting_that_is_wrong_is_not_quoted(which: str, make_profile: Callable[..., Profile]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make_profile(**ONE_MISTAKE[which])
+    check_quotes_nothing(caught.value, "")
+    assert caught.value.code in {"invalid-setting", "invalid-url"}
