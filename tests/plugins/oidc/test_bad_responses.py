@@ -320,6 +320,16 @@ def test_renewal_with_an_id_token_that_cannot_be_read_keeps_its_tokens(
     assert keeper.get().identity.account == "user-1"
 
 
+def test_id_token_and_userinfo_without_a_name_leave_the_known_one(
+    keeper: Keeper, issuer: ScriptedIssuer, freshkey_clock: ManualClock
+) -> None:
+    issuer.claims, issuer.userinfo = {"name": "Ada"}, {"sub": "user-1"}
+    assert login(keeper, issuer).identity.display_name == "Ada"
+    issuer.claims = {}
+    freshkey_clock.advance(3601)
+    assert keeper.get().identity.display_name == "Ada"
+
+
 # --- sign-out --------------------------------------------------------------------------------------------------------
 
 
