@@ -43,6 +43,8 @@ def _by_browser(
     # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1).
     more = {"nonce": nonce, "login_hint": profile.account if settings.login_hint else None}
     named = {name: value for name, value in more.items() if value is not None}
+    # What cannot authenticate, such as a key of another kind, is an error before the user has signed in.
+    client.authentication.apply({}, {}, client_id=client.client_id, server=client.server, clock=profile.clock)
     grant = authorize(
         profile,
         client,

@@ -162,6 +162,20 @@ def test_client_that_cannot_authenticate_sends_nothing_to_the_token_endpoint(
     check_quotes_nothing(caught.value, caplog.text)
 
 
+UNREADABLE = [name for name, (_, kind, _) in CLIENTS.items() if kind is ConfigurationError]
+
+
+@pytest.mark.parametrize("which", UNREADABLE)
+def test_client_that_cannot_authenticate_opens_no_browser(
+    which: str, freshkey_keeper: Callable[..., Keeper], issuer: ScriptedIssuer, place: Place
+) -> None:
+    arrange, kind, code = CLIENTS[which]
+    settings = {"provider": "oidc", **issuer.settings, **arrange(*place)}
+    with issuer.user() as user, raises_code(kind, code):
+        freshkey_keeper({"oidc": freshkey_oidc}, {"work": settings}).login(interaction=user)
+    assert user.opened == []
+
+
 def refuse(issuer: ScriptedIssuer, **answer: Any) -> None:
     """Have the token endpoint answer so."""
     issuer.metadata["token_endpoint"] = f"{ISSUER}/other-token"
