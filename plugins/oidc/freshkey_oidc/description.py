@@ -13,6 +13,8 @@ from freshkey_oidc.settings import OPTIONAL, OidcSettings
 def description(profile: Profile | None) -> Description:
     """Return the description; with a profile, it includes what depends on settings."""
     settings = OidcSettings() if profile is None else profile.settings_as(OidcSettings)
+    # Who gets an access token need not be able to get the next one.
+    secrets = (settings.token_variable, settings.client_secret_variable, settings.identity_token_variable)
     bound = {"issuer": settings.issuer, "token_endpoint": settings.token_endpoint, "client_id": settings.client_id}
     return Description(
         title="OpenID Connect",
@@ -23,7 +25,7 @@ def description(profile: Profile | None) -> Description:
         repeats_for=settings.repeats_for,
         hosts=_hosts(settings),
         binding={name: value for name, value in bound.items() if value is not None},
-        variables=tuple(filter(None, (settings.token_variable, settings.environment_variable))),
+        variables=tuple(filter(None, (*secrets, settings.environment_variable))),
         moved_by=("ACTIONS_ID_TOKEN_REQUEST_URL",) if settings.identity_source == "github-actions" else (),
         revoke=_revoke,
         revokes_alone=settings.revoke_replaced,

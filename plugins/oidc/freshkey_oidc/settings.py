@@ -25,8 +25,10 @@ OPTIONAL: Final = (*(f"{name}_endpoint" for name in _ENDPOINTS), "jwks_uri")
 """The endpoints that an issuer need not have, and that a setting of the same name replaces."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_LOADS_CODE: Final = re.compile(r"PATH|HOME|(LD|DYLD|FRESHKEY)_.*|(BASH_)?ENV|NODE_OPTIONS|PYTHON(HOME|PATH|STARTUP)")
-"""Variables that decide which code a program runs, or whose credentials: an issuer chooses the text of its tokens."""
+_LOADS_CODE: Final = re.compile(
+    r"PATH|HOME|(LD|DYLD)_.*|(BASH_)?ENV|NODE_OPTIONS|PYTHON(HOME|PATH|STARTUP)|FRESHKEY_(CONFIG|STATE)_DIR"
+)
+"""Variables that decide which code or settings programs use: an issuer chooses the text of its tokens."""
 _UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
 """Marks settings with URLs to which no secret of a stored sign-in is sent."""
 _BOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": True})
@@ -38,14 +40,8 @@ def _absolute(value: object, attribute: Attribute[Path | None], file: Path | Non
 
 
 def _variable(value: object, attribute: Attribute[str | None], name: str | None) -> None:  # noqa: ARG001  attrs
-    if name is not None and not _NAME.fullmatch(name):
-        raise _invalid(f"{attribute.name} must be the name of an environment variable")
-
-
-def _harmless(value: object, attribute: Attribute[str | None], name: str | None) -> None:
-    _variable(value, attribute, name)
-    if name is not None and _LOADS_CODE.fullmatch(name.upper()):
-        raise _invalid(f"{attribute.name} must not be a variable from which programs load code or settings")
+    if name is not None and (not _NAME.fullmatch(name) or _LOADS_CODE.fullmatch(name.upper())):
+        raise _invalid(f"{attribute.name} must be the name of an environment variable from which no program loads code")
 
 
 @frozen(kw_only=True)
@@ -141,7 +137,7 @@ class OidcSettings:
     identity_token_variable: str | None = field(default=None, validator=_variable)
     identity_token_audience: str | None = field(default=None, metadata=_UNBOUND)
     subject_token_type: str = field(default="urn:ietf:params:oauth:token-type:jwt", metadata=_UNBOUND)
-    environment_variable: str | None = field(default=None, validator=_harmless)
+    environment_variable: str | None = field(default=None, validator=_variable)
 
     def __attrs_post_init__(self) -> None:
         for name in ("issuer", "token_endpoint", *OPTIONAL):

@@ -75,8 +75,9 @@ def test_settings_say_how_refresh_tokens_behave(
 
 
 def test_variables_are_those_of_the_settings(make_profile: MakeProfile) -> None:
-    found = description(make_profile(token_variable="APP_TOKEN", environment_variable="API_TOKEN"))
-    assert found.variables == ("APP_TOKEN", "API_TOKEN")
+    secrets = {"token_variable": "APP_TOKEN", "client_secret_variable": "SECRET", "identity_token_variable": "IDENTITY"}
+    found = description(make_profile(environment_variable="API_TOKEN", **secrets))
+    assert set(found.variables) == {*secrets.values(), "API_TOKEN"}
 
 
 def test_only_a_job_of_github_actions_is_moved_by_its_variable(make_profile: MakeProfile) -> None:
