@@ -42,7 +42,7 @@ def authorization(issuer: ScriptedIssuer) -> str | None:
     return issuer.http.requests[-1].headers.get("Authorization")
 
 
-@pytest.fixture(params=["ES256", "RS256"])
+@pytest.fixture(scope="module", params=["ES256", "RS256"])
 def key(request: pytest.FixtureRequest) -> ECKey | RSAKey:
     return new_key("k1", request.param)
 
