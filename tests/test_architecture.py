@@ -150,6 +150,8 @@ PROVIDERS = re.compile(r"claude|anthropic|bedrock|vertex|\baws\b|amazon|botocore
 
 MODULE_LIMIT = 300
 FUNCTION_LIMIT = 40
+OIDC_LIMIT = 700
+"""Maximum number of code lines of the provider for any OpenID Connect issuer, all modules together."""
 
 
 def plugin_of(name: str) -> str:
@@ -263,7 +265,7 @@ def test_import_resolves_to_a_module(target: str, module: str) -> None:
 
 def test_every_module_was_read() -> None:
     assert {"freshkey.keeper", "freshkey._plugins.hook_caller", "freshkey._stores.keychain.store"} <= set(CORE_MODULES)
-    assert {"freshkey_cli", "freshkey_claude_oauth", "freshkey_testing.demo"} <= set(PLUGIN_MODULES)
+    assert {"freshkey_cli", "freshkey_oidc.exchange", "freshkey_testing.demo"} <= set(PLUGIN_MODULES)
     assert "benchmarks.endurance.soak" in BENCHMARKS
 
 
@@ -553,6 +555,11 @@ def test_source_does_not_mention_anything_outside_the_project() -> None:
 
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_provider_for_any_issuer_stays_small() -> None:
+    """What OAuth needs belongs to the toolkit of the core, where every provider has it."""
+    assert sum(len(code_lines(module)) for module in of_plugin("freshkey_oidc")) <= OIDC_LIMIT
 
 
 def test_no_module_is_too_long() -> None:
