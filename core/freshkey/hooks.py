@@ -85,7 +85,7 @@ def describe(profile: Profile | None, credential: Credential | None) -> Descript
 
     Args:
         profile: The profile; None to describe the provider itself. Fields of a `Description` that depend on settings
-            (``hosts``, ``binding``) are then empty.
+            (``hosts``, ``binding``) are then empty, and ``sources`` has every source: settings may only rule some out.
         credential: The credential to check, or None.
 
     Returns:
