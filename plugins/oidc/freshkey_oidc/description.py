@@ -21,7 +21,7 @@ def description(profile: Profile | None) -> Description:
         settings=OidcSettings,
         formats=FORMATS,
         sources=sources.of(settings),
-        single_use=settings.single_use,
+        single_use=settings.single_use and settings.flow != "client-credentials",  # which has no refresh token
         repeats_for=settings.repeats_for,
         hosts=_hosts(settings),
         binding={name: value for name, value in bound.items() if value is not None},

@@ -60,6 +60,7 @@ def test_sign_in_is_bound_to_issuer_token_endpoint_and_client(make_profile: Make
         ({"single_use": False}, False, None, True),
         ({"repeats_for": 60.0}, True, 60.0, True),
         ({"revoke_replaced": False}, True, None, False),
+        ({"flow": "client-credentials"}, False, None, True),
     ],
     ids=str,
 )
