@@ -31,7 +31,7 @@ from waiting import until
 pytestmark = pytest.mark.counterpart
 
 SECRET = "a-secret-of-the-machine"
-SECONDS = 3
+SECONDS = 4
 """How long a token lives: long enough for a busy machine to use one, short enough to wait for its end."""
 
 VARIABLES = (
