@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -81,7 +82,12 @@ def test_variable_without_a_token_is_an_error(
     assert (caught.value.hint or "").startswith(f"Set {settings.get('token_variable', 'token_variable')}")
 
 
-@pytest.mark.parametrize("value", ["two words", f'"{CANARY}"', f"{CANARY}\u00e4", "a" * 70_000], ids=range(4))
+TOO_LONG = [] if sys.platform == "win32" else ["a" * 70_000]  # no variable of Windows is longer than 32,767 characters
+
+
+@pytest.mark.parametrize(
+    "value", ["two words", f'"{CANARY}"', f"{CANARY}\u00e4", *TOO_LONG], ids=lambda value: value[:4]
+)
 def test_value_that_is_no_token_is_an_error_that_does_not_quote_it(
     make_profile: MakeProfile, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
