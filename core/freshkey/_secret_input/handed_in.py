@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from freshkey._files.bounded import NotRegularError, TooLongError
 from freshkey._files.path_text import shown_path
@@ -14,6 +15,9 @@ from freshkey._secret_input.file_descriptor import descriptor_is_there
 from freshkey.errors import ConfigurationError, LoginRequired, frameless
 from freshkey.model.source import Detected
 from freshkey.secret import MAX_TOKEN, Secret
+
+
+MISSING: Final = "no-credential-found"
 
 
 def detected_variable(name: str, environ: Mapping[str, str], *, kind: str) -> Detected | None:
@@ -47,8 +51,13 @@ def detected_descriptor(number: int | None, *, kind: str) -> Detected | None:
 
 
 @frameless
-def required_variable(name: str, environ: Mapping[str, str]) -> Secret:
+def required_variable(name: str, environ: Mapping[str, str], *, code: str = MISSING) -> Secret:
     """Return the secret in an environment variable.
+
+    Args:
+        name: Name of the variable.
+        environ: The environment, usually ``os.environ``.
+        code: Code of the error if it is not set; another one where the secret is no credential, but needed for one.
 
     Raises:
         LoginRequired: The variable is not set.
@@ -56,14 +65,12 @@ def required_variable(name: str, environ: Mapping[str, str]) -> Secret:
     """
     secret = environment_secret(name, environ)
     if secret is None:
-        raise LoginRequired(
-            f"the environment variable {name} is not set", unsent=True, hint=f"Set {name}", code="no-credential-found"
-        )
+        raise LoginRequired(f"the environment variable {name} is not set", unsent=True, hint=f"Set {name}", code=code)
     return secret
 
 
 @frameless
-def secret_file(file: Path, *, named_by: str) -> Secret:
+def secret_file(file: Path, *, named_by: str, code: str = MISSING) -> Secret:
     """Return the secret in a file, such as a client secret or a private key; white space around it does not count.
 
     Whether other users can read it is the business of who wrote it, as platforms mount such files for all; but none of
@@ -72,6 +79,7 @@ def secret_file(file: Path, *, named_by: str) -> Secret:
     Args:
         file: The file; links are followed.
         named_by: The setting or variable that names it, for messages.
+        code: As for `required_variable`.
 
     Raises:
         LoginRequired: There is no such file.
@@ -87,7 +95,7 @@ def secret_file(file: Path, *, named_by: str) -> Secret:
         missing = False
     if found is None and missing:
         message = f"the file {where} ({named_by}) does not exist"
-        raise LoginRequired(message, unsent=True, hint="Write the secret to it", code="no-credential-found")
+        raise LoginRequired(message, unsent=True, hint="Write the secret to it", code=code)
     text = (decoded(found or b"") or "").strip()
     if not text:
         raise ConfigurationError(

@@ -155,6 +155,13 @@ def test_secret_of_several_lines_stays_as_it_is(file: Path) -> None:
     assert read(file) == Secret(key)
 
 
+def test_what_a_secret_is_for_decides_the_code_of_its_absence(tmp_path: Path) -> None:
+    with raises_code(LoginRequired, "client-secret"):
+        required_variable(NAME, {}, code="client-secret")
+    with raises_code(LoginRequired, "client-secret"):
+        secret_file(tmp_path / "missing", named_by="secret_file", code="client-secret")
+
+
 def test_largest_file_is_read(file: Path) -> None:
     file.write_text("x" * MAX_TOKEN)
     assert read(file) == Secret("x" * MAX_TOKEN)
