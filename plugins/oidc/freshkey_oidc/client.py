@@ -11,6 +11,9 @@ from freshkey_oidc.issuer import setup
 from freshkey_oidc.settings import Authentication, OidcSettings
 
 
+_MISSING = "oidc-client-secret-missing"
+
+
 def client(profile: Profile, server: oauth.Server, *, method: Authentication | None = None) -> oauth.OAuthClient:
     """Return the client of a profile.
 
@@ -67,7 +70,7 @@ def _authentication(settings: OidcSettings, method: Authentication) -> oauth.Cli
             raise _missing("private_key_file")
         thumbprint = settings.certificate_thumbprint
         return oauth.PrivateKeyJwt(
-            secret_file(settings.private_key_file, named_by="private_key_file"),
+            secret_file(settings.private_key_file, named_by="private_key_file", code=_MISSING),
             settings.key_algorithm,
             key_id=settings.key_id,
             header={} if thumbprint is None else {"x5t#S256": thumbprint},
@@ -81,9 +84,9 @@ def _authentication(settings: OidcSettings, method: Authentication) -> oauth.Cli
 
 def _secret(settings: OidcSettings) -> Secret:
     if settings.client_secret_variable is not None:
-        return required_variable(settings.client_secret_variable, os.environ)
+        return required_variable(settings.client_secret_variable, os.environ, code=_MISSING)
     if settings.client_secret_file is not None:
-        return secret_file(settings.client_secret_file, named_by="client_secret_file")
+        return secret_file(settings.client_secret_file, named_by="client_secret_file", code=_MISSING)
     if not settings.client_secret:
         raise _missing("client_secret_variable")
     return settings.client_secret
@@ -94,5 +97,5 @@ def _missing(setting: str) -> LoginRequired:
         "there is nothing that the client can authenticate with",
         unsent=True,
         hint=f"Set {setting}, or another client_authentication",
-        code="oidc-client-secret-missing",
+        code=_MISSING,
     )

@@ -175,11 +175,11 @@ def test_secret_is_read_anew_from_its_variable_or_file(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"client_secret_variable": "NO_SECRET"}, (LoginRequired, "no-credential-found")),
-        ({"client_secret_file": "missing"}, (LoginRequired, "no-credential-found")),
+        ({"client_secret_variable": "NO_SECRET"}, (LoginRequired, "oidc-client-secret-missing")),
+        ({"client_secret_file": "missing"}, (LoginRequired, "oidc-client-secret-missing")),
         ({"client_secret_file": "empty"}, (ConfigurationError, "invalid-secret-input")),
         ({"client_secret_file": "."}, (ConfigurationError, "invalid-secret-input")),
-        ({"private_key_file": "missing"}, (LoginRequired, "no-credential-found")),
+        ({"private_key_file": "missing"}, (LoginRequired, "oidc-client-secret-missing")),
         ({"private_key_file": "empty"}, (ConfigurationError, "invalid-secret-input")),
         ({"private_key_file": "words"}, (ConfigurationError, "invalid-signing-key")),
         ({"client_authentication": "client_secret_basic"}, (LoginRequired, "oidc-client-secret-missing")),
