@@ -97,5 +97,5 @@ def _missing(setting: str) -> LoginRequired:
         "there is nothing that the client can authenticate with",
         unsent=True,
         hint=f"Set {setting}, or another client_authentication",
-        code=_MISSING,
+        code="oidc-client-secret-missing",
     )
