@@ -24,7 +24,7 @@ from freshkey.model.source import Source
 from freshkey.secret import Secret
 from freshkey_oidc.formats import OidcToken
 from freshkey_oidc.sources import CLIENT_CREDENTIALS
-from freshkey_testing import ManualClock
+from freshkey_testing import ManualClock, ScriptedUser
 from scripted_issuer import CLIENT, ISSUER, ScriptedIssuer
 
 
@@ -141,3 +141,16 @@ def test_keeper_gets_another_when_one_ends_and_asks_nobody(
     assert len(issuer.asked) == 2
     status = keeper.status("app")
     assert (status.source, status.sign_in_needed, status.renews) == ("client-credentials", None, True)
+
+
+def test_login_gets_a_token_for_the_application_and_asks_nobody(
+    freshkey_keeper: Callable[..., Keeper],
+    freshkey_user: Callable[..., ScriptedUser],
+    issuer: ScriptedIssuer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("APP_SECRET", "a-client-secret")
+    table = {**issuer.settings, "flow": "client-credentials", "client_secret_variable": "APP_SECRET"}
+    keeper = freshkey_keeper({"oidc": freshkey_oidc}, profiles={"app": {"provider": "oidc", **table}})
+    assert keeper.login("app", interaction=freshkey_user()).source == "client-credentials"
+    assert keeper.get("app").token == Secret("access-1")
