@@ -40,9 +40,9 @@ def _by_browser(
     profile: Profile, client: OAuthClient, interaction: Interaction, scopes: tuple[str, ...], nonce: str | None
 ) -> TokenAnswer:
     settings = profile.settings_as(OidcSettings)
-    # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1).
-    more = {"nonce": nonce, "login_hint": profile.account if settings.login_hint else None}
-    named = {name: value for name, value in more.items() if value is not None}
+    hint = {"login_hint": profile.account} if settings.login_hint and profile.account else {}
+    # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1), so no setting replaces it.
+    fresh = {} if nonce is None else {"nonce": nonce}
     # What cannot authenticate, such as a key of another kind, is an error before the user has signed in.
     client.authentication.apply({}, {}, client_id=client.client_id, server=client.server, clock=profile.clock)
     grant = authorize(
@@ -52,6 +52,6 @@ def _by_browser(
         scopes=scopes,
         redirect_path=settings.redirect_path,
         redirect_host=settings.redirect_host,
-        extra={**settings.addressed(), **named, **settings.authorization_parameters},
+        extra={**settings.addressed(), **hint, **settings.authorization_parameters, **fresh},
     )
     return client.exchange(grant, extra={"resource": settings.resource} if settings.resource else {})

@@ -178,3 +178,8 @@ def test_device_endpoint_of_the_settings_is_used_if_the_metadata_have_none(
     del issuer.metadata["device_authorization_endpoint"]
     profile = make_profile(flow="device", device_authorization_endpoint=f"{ISSUER}/device_authorization")
     assert freshkey_oidc.acquire(profile, SIGN_IN, device).renewable
+
+
+def test_settings_do_not_replace_the_nonce(make_profile: Callable[..., Profile], issuer: ScriptedIssuer) -> None:
+    sign_in(make_profile(authorization_parameters={"nonce": "always-the-same"}), issuer)
+    assert issuer.nonce not in {None, "always-the-same"}
