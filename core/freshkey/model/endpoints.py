@@ -68,12 +68,13 @@ def _is_address(text: str) -> bool:
 def for_credential(profile: Profile, credential: object) -> Profile:
     """Return a profile that also sends to the endpoints that a credential is bound to.
 
-    A sign-in whose token endpoint came from an issuer's metadata is renewed and revoked there, whether or not anybody
-    has asked that issuer since this process started.
+    A sign-in whose endpoints came from an issuer's metadata is renewed, revoked and asked about there, whether or not
+    anybody has asked that issuer since this process started.
     """
     if not isinstance(credential, Credential):
         return profile
-    urls = (*credential.binding.values(), getattr(credential, "revocation_endpoint", None))
+    others = (getattr(credential, name, None) for name in ("revocation_endpoint", "userinfo_endpoint"))
+    urls = (*credential.binding.values(), *others)
     return profile.with_hosts([host for url in urls if isinstance(url, str) and (host := host_of(url))])
 
 

@@ -26,10 +26,17 @@ from freshkey_testing import ManualClock
 from raises_code import raises_code
 
 
+@frozen(kw_only=True)
+class WithUserinfo(OAuthToken):
+    """A credential that also has the endpoint which says whose it is."""
+
+    userinfo_endpoint: str = "https://whose.example/me"
+
+
 class Roaming:
     """Calls a host in each hook."""
 
-    formats: dict[str, type[Credential]] = {"token": OAuthToken}  # noqa: RUF012  never changed
+    formats: dict[str, type[Credential]] = {"token": OAuthToken, "whose": WithUserinfo}  # noqa: RUF012  never changed
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -55,7 +62,13 @@ class Roaming:
         return evolve(credential)
 
 
-BOUND = token(token_endpoint="https://tokens.example/token", revocation_endpoint="https://end.example/revoke")
+BOUND = WithUserinfo(
+    obtained=token().obtained,
+    access_token=token().access_token,
+    refresh_token=token().refresh_token,
+    token_endpoint="https://tokens.example/token",
+    revocation_endpoint="https://end.example/revoke",
+)
 Act = Callable[[ProfileContext], object]
 WITH_CREDENTIAL: dict[str, Act] = {
     "inspect": lambda at: at.hooks.inspect(at.profile, BOUND),
@@ -97,7 +110,7 @@ def test_a_described_host_is_called(tmp_path: Path, act: Act) -> None:
 
 
 @pytest.mark.parametrize("act", WITH_CREDENTIAL.values(), ids=WITH_CREDENTIAL)
-@pytest.mark.parametrize("host", ["tokens.example", "end.example"])
+@pytest.mark.parametrize("host", ["tokens.example", "end.example", "whose.example"])
 def test_so_is_an_endpoint_of_the_credential_for_that_credential_alone(tmp_path: Path, act: Act, host: str) -> None:
     at = opened(Roaming(host), tmp_path)
     act(at)

@@ -9,6 +9,7 @@ import pytest
 from attrs import evolve
 
 import freshkey_oidc
+from freshkey import Keeper
 from freshkey.errors import ProtocolError
 from freshkey.model.credential import ApiKey, Credential
 from freshkey.model.description import Inspection, Validity
@@ -128,3 +129,18 @@ def test_token_of_the_application_itself_is_asked_about_only_if_the_endpoint_is_
         assert inspect(profile, held).validity is Validity.UNCHECKABLE
     issuer.userinfo = {"sub": "app-1"}
     assert inspect(profile, held).validity is Validity.VALID
+
+
+def test_userinfo_endpoint_below_the_issuers_host_is_asked_without_its_metadata(
+    freshkey_keeper: Callable[..., Keeper], issuer: ScriptedIssuer
+) -> None:
+    elsewhere = "https://users.id.example.test/me"
+    issuer.metadata["userinfo_endpoint"] = elsewhere
+    issuer.http.on("GET", elsewhere, json=issuer.userinfo)
+    profiles = {"work": {"provider": "oidc", **issuer.settings}}
+    with issuer.user() as user:
+        freshkey_keeper({"oidc": freshkey_oidc}, profiles=profiles).login("work", interaction=user)
+    issuer.http.requests.clear()
+    another_process = freshkey_keeper({"oidc": freshkey_oidc}, profiles=profiles)
+    assert another_process.inspect("work").validity is Validity.VALID
+    assert [request.url for request in issuer.http.requests] == [elsewhere]
