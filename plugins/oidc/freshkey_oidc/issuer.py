@@ -48,6 +48,7 @@ def issued_by(credential: OidcToken) -> oauth.Server:
         issuer=credential.issuer,
         revocation_endpoint=credential.revocation_endpoint,
         userinfo_endpoint=credential.userinfo_endpoint,
+        authentication_methods=(credential.authentication,),
     )
 
 

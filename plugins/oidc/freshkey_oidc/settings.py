@@ -32,6 +32,7 @@ _LOADS_CODE: Final = re.compile(
 _UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
 """Marks settings with URLs to which no secret of a stored sign-in is sent."""
 _BOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": True})
+"""Marks settings that say for whom and for what a token is: one for other APIs must not be sent to these."""
 
 
 def _absolute(value: object, attribute: Attribute[Path | None], file: Path | None) -> None:  # noqa: ARG001  attrs
@@ -109,11 +110,11 @@ class OidcSettings:
     assertion_audience: str | None = field(default=None, metadata=_UNBOUND)
     client_authentication: Authentication | None = None
     flow: Literal["browser", "device", "client-credentials"] = "browser"
-    scopes: tuple[str, ...] | None = field(default=None, metadata=_UNBOUND)  # their names may be URLs
-    resource: tuple[str, ...] = field(default=(), metadata=_UNBOUND)
-    audience: tuple[str, ...] = field(default=(), metadata=_UNBOUND)
+    scopes: tuple[str, ...] | None = field(default=None, metadata=_BOUND)
+    resource: tuple[str, ...] = field(default=(), metadata=_BOUND)
+    audience: tuple[str, ...] = field(default=(), metadata=_BOUND)
     authorization_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
-    token_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
+    token_parameters: Mapping[str, str] = field(factory=dict, metadata=_BOUND)
     login_hint: bool = True
     hosts: tuple[str, ...] = ()
     authorization_endpoint: str | None = field(default=None, metadata=_UNBOUND)

@@ -151,3 +151,18 @@ def test_sign_in_that_is_replaced_is_revoked_unless_the_issuer_would_end_both(
     ended = [request.body for request in issuer.http.requests if request.url.endswith("/revocation")]
     assert [b"refresh-1" in body for body in ended] == ([True] if revoked else [])
     assert keeper.get("work", account="ada").token == Secret("access-2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("scopes", ["openid", "read"]), ("resource", ["https://a.test"]), ("audience", ["a"])],
+    ids=str,
+)
+def test_sign_in_for_other_apis_is_told_apart(
+    make: Callable[..., Keeper], issuer: ScriptedIssuer, name: str, value: list[str]
+) -> None:
+    login(make(), issuer, "ada")
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
+        make(**{name: value}).get("work", account="ada")
+    assert name in caught.value.message
+    assert "freshkey login work/ada" in (caught.value.hint or "")

@@ -154,3 +154,24 @@ def test_login_gets_a_token_for_the_application_and_asks_nobody(
     keeper = freshkey_keeper({"oidc": freshkey_oidc}, profiles={"app": {"provider": "oidc", **table}})
     assert keeper.login("app", interaction=freshkey_user()).source == "client-credentials"
     assert keeper.get("app").token == Secret("access-1")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"scopes": ["read"]}, {"resource": ["https://b.test"]}, {"audience": ["b"]}, {"token_parameters": {"for": "b"}}],
+    ids=str,
+)
+def test_token_for_another_api_is_not_served_once_the_settings_name_this_one(
+    freshkey_keeper: Callable[..., Keeper],
+    issuer: ScriptedIssuer,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, object],
+) -> None:
+    monkeypatch.setenv("APP_SECRET", "a-client-secret")
+    table = {"provider": "oidc", **issuer.settings, "flow": "client-credentials", "audience": ["a"]}
+    table["client_secret_variable"] = "APP_SECRET"
+    before, after = (
+        freshkey_keeper({"oidc": freshkey_oidc}, profiles={"app": one}) for one in (table, table | changed)
+    )
+    assert before.get("app").token == Secret("access-1")
+    assert after.get("app").token == Secret("access-2")
