@@ -32,6 +32,9 @@ def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
     else:
         nonce = new_state() if openid else None
         answer = _by_browser(profile, client, interaction, scopes, nonce)
+    if answer.refresh_token is None and "offline_access" in scopes:
+        how = 'Some issuers grant one only in the browser, with authorization_parameters = { prompt = "consent" }'
+        interaction.notice(f"There is no refresh token, so the sign-in ends with its access token. {how}")
     whose = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
     return tokens.issued(answer, client, profile, scopes=scopes, identity=whose, automatic=False)
 
@@ -40,9 +43,9 @@ def _by_browser(
     profile: Profile, client: OAuthClient, interaction: Interaction, scopes: tuple[str, ...], nonce: str | None
 ) -> TokenAnswer:
     settings = profile.settings_as(OidcSettings)
-    hint = {"login_hint": profile.account} if settings.login_hint and profile.account else {}
-    # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1), so no setting replaces it.
-    fresh = {} if nonce is None else {"nonce": nonce}
+    # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1): no setting replaces it.
+    more = {"login_hint": profile.account if settings.login_hint else None, **settings.authorization_parameters}
+    named = {name: value for name, value in (more | {"nonce": nonce}).items() if value is not None}
     # What cannot authenticate, such as a key of another kind, is an error before the user has signed in.
     client.authentication.apply({}, {}, client_id=client.client_id, server=client.server, clock=profile.clock)
     grant = authorize(
@@ -52,6 +55,6 @@ def _by_browser(
         scopes=scopes,
         redirect_path=settings.redirect_path,
         redirect_host=settings.redirect_host,
-        extra={**settings.addressed(), **hint, **settings.authorization_parameters, **fresh},
+        extra={**settings.addressed(), **named},
     )
     return client.exchange(grant, extra={"resource": settings.resource} if settings.resource else {})

@@ -183,3 +183,26 @@ def test_device_endpoint_of_the_settings_is_used_if_the_metadata_have_none(
 def test_settings_do_not_replace_the_nonce(make_profile: Callable[..., Profile], issuer: ScriptedIssuer) -> None:
     sign_in(make_profile(authorization_parameters={"nonce": "always-the-same"}), issuer)
     assert issuer.nonce not in {None, "always-the-same"}
+
+
+def test_no_setting_replaces_the_nonce(make_profile: Callable[..., Profile], issuer: ScriptedIssuer) -> None:
+    sign_in(make_profile(authorization_parameters={"nonce": "always-this", "prompt": "consent"}), issuer)
+    assert issuer.nonce not in (None, "always-this")
+
+
+@pytest.mark.parametrize(
+    ("refresh_token", "scopes", "told"),
+    [(None, None, True), (None, ("openid",), False), ("refresh-1", None, False)],
+    ids=["not granted", "not requested", "granted"],
+)
+def test_user_is_told_that_a_sign_in_cannot_be_renewed_although_that_was_requested(
+    make_profile: Callable[..., Profile],
+    issuer: ScriptedIssuer,
+    refresh_token: str | None,
+    scopes: tuple[str, ...] | None,
+    told: bool,
+) -> None:
+    issuer.tokens = {"refresh_token": refresh_token}
+    with issuer.user() as user:
+        freshkey_oidc.acquire(make_profile(scopes=scopes), SIGN_IN, user)
+    assert any('prompt = "consent"' in notice for notice in user.notices) is told
