@@ -14,7 +14,7 @@ from freshkey_oidc.settings import Authentication, OidcSettings
 _MISSING = "oidc-client-secret-missing"
 
 
-def client(profile: Profile, server: oauth.Server, *, method: Authentication | None = None) -> oauth.OAuthClient:
+def client(profile: Profile, server: oauth.Server, *, method: str | None = None) -> oauth.OAuthClient:
     """Return the client of a profile.
 
     Args:
@@ -62,7 +62,7 @@ def missing_secret(profile: Profile) -> str | None:
     return f"Set client_secret_variable or private_key_file under [profiles.{profile.name}] in config.toml"
 
 
-def _authentication(settings: OidcSettings, method: Authentication) -> oauth.ClientAuthentication:
+def _authentication(settings: OidcSettings, method: str) -> oauth.ClientAuthentication:
     if method == "none":
         return oauth.PublicClient()
     if method == "private_key_jwt":

@@ -49,17 +49,14 @@ def _client(profile: Profile, settings: OidcSettings) -> oauth.OAuthClient:
     server = issuer.server(profile)
     if settings.client_id is None and settings.exchange != "client-assertion":
         # Optional in these requests (RFC 7521, section 4.1; RFC 8693, section 2.1).
-        return oauth.OAuthClient.of(
-            profile, server, "", authentication=oauth.PublicClient(), extra=settings.token_parameters
-        )
+        return oauth.OAuthClient.of(profile, server, "", extra=settings.token_parameters)
     return client_of(profile, server)
 
 
 def _exchanged(token: Secret, settings: OidcSettings, client: oauth.OAuthClient) -> oauth.TokenAnswer:
     scopes, extra = settings.scopes or (), settings.addressed()
     if settings.exchange == "token-exchange":
-        kind = settings.subject_token_type
-        return client.token_exchange(token, subject_token_type=kind, scopes=scopes, extra=extra)
+        return client.token_exchange(token, subject_token_type=settings.subject_token_type, scopes=scopes, extra=extra)
     if settings.exchange == "jwt-bearer":
         return client.jwt_bearer(token, scopes=scopes, extra=extra)
     return evolve(client, authentication=oauth.ClientAssertion(token)).client_credentials(scopes=scopes, extra=extra)

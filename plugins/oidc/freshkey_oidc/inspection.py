@@ -20,8 +20,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         detail = f"it expired at {credential.expires_at:%Y-%m-%d %H:%M:%S} UTC"
         return Inspection(validity=Validity.EXPIRED, identity=whose, detail=detail)
     if not isinstance(credential, OidcToken) or credential.userinfo_endpoint is None:
-        detail = "there is no userinfo endpoint to ask"
-        return Inspection(validity=Validity.UNCHECKABLE, identity=whose, detail=detail)
+        return Inspection(validity=Validity.UNCHECKABLE, identity=whose, detail="there is no userinfo endpoint to ask")
     client = OAuthClient.of(profile, issuer.issued_by(credential), credential.client_id or "")
     try:
         found = identity.asked(credential.access_token, client, profile, whose)

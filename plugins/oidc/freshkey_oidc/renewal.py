@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from attrs import evolve
 
 from freshkey.errors import LoginRequired, sign_in_command
@@ -12,7 +10,7 @@ from freshkey.plugin import Credential, Profile
 from freshkey_oidc import identity, issuer
 from freshkey_oidc.client import client as client_of
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.settings import Authentication, OidcSettings
+from freshkey_oidc.settings import OidcSettings
 from freshkey_oidc.tokens import DEFAULT_LIFETIME
 
 
@@ -52,11 +50,12 @@ def renew(profile: Profile, credential: Credential) -> OidcToken:
 
 
 def client_for(profile: Profile, credential: OidcToken) -> OAuthClient:
-    """Return the client that a credential was issued to, at the server that issued it.
+    """Return the client that a credential was issued to, at the server that issued it; a new secret or key counts.
 
     Raises:
         LoginRequired: The client's secret or key is not there.
     """
     settings = profile.settings_as(OidcSettings)
-    then = next((each for each in get_args(Authentication) if each == credential.authentication), None)
-    return client_of(profile, issuer.issued_by(credential), method=settings.client_authentication or then)
+    bare = not (settings.has_secret or settings.private_key_file or settings.client_authentication)
+    # If there is nothing to authenticate with now, but was then, that is missing: the issuer could only say no.
+    return client_of(profile, issuer.issued_by(credential), method=credential.authentication if bare else None)

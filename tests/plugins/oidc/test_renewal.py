@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 import freshkey_oidc
+from counterparts.signed import new_key, pem
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.model.credential import ApiKey, Credential
 from freshkey.model.interaction import LoggingReporter
@@ -103,6 +105,20 @@ def test_client_authenticates_as_it_did_at_the_sign_in(
     assert issuer.asked[-1]["client_secret"] == ["a-client-secret"]
     renew(make_profile(client_secret=Secret("a-client-secret"), client_authentication="client_secret_basic"), held)
     assert "client_secret" not in issuer.asked[-1]
+
+
+def test_client_that_has_become_confidential_authenticates_from_then_on(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn, tmp_path: Path
+) -> None:
+    held = sign_in()
+    assert held.authentication == "none"
+    renew(make_profile(client_secret=Secret("a-client-secret")), held)
+    assert issuer.http.requests[-1].headers["Authorization"].startswith("Basic ")
+    held = sign_in(make_profile(client_secret=Secret("a-client-secret")))
+    file = tmp_path / "key.pem"
+    file.write_text(pem(new_key("k1", "RS256")))
+    renew(make_profile(private_key_file=file), held)
+    assert "client_assertion" in issuer.asked[-1]
 
 
 def test_missing_secret_spends_no_refresh_token(
