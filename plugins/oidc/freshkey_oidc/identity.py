@@ -50,10 +50,12 @@ def of_renewal(
     Nothing is fetched, because the new refresh token must be saved before anything else can fail: that the ID token
     came from the token endpoint over TLS vouches for it (section 3.1.3.7, point 6).
     """
-    if "id_token" not in answer.extra or client.server.issuer is None:
+    settings = profile.settings_as(OidcSettings)
+    # With another claim than "sub", it is not the ID token that said who signed in.
+    if "id_token" not in answer.extra or client.server.issuer is None or settings.account_claim != "sub":
         return known, None
     try:
-        found = client.identity(answer, organization=profile.settings_as(OidcSettings).organization_claim)
+        found = client.identity(answer, organization=settings.organization_claim)
     except ProtocolError as error:
         log.warning("ignored the ID token of a renewal: %s", error.message)
         return known, None
@@ -79,7 +81,9 @@ def asked(access_token: Secret, client: OAuthClient, profile: Profile, known: Id
     else:  # that of a server that is no OpenID provider
         raise_for_status(request, response, clock=profile.clock)
         claims = parse_json_object(response.body)
-    found = identity_of(claims, organization=settings.organization_claim, account=settings.account_claim)
+    # An ID token that was verified at the sign-in has named the user already, by "sub".
+    account = "sub" if known.account and known.account == claims.get("sub") else settings.account_claim
+    found = identity_of(claims, organization=settings.organization_claim, account=account)
     if found.account is None or found.differs_from(known):
         raise ProtocolError("the userinfo response describes no user, or another one", code="invalid-userinfo")
     return _completed(found, known)

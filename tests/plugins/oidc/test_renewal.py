@@ -14,6 +14,7 @@ import freshkey_oidc
 from counterparts.signed import new_key, pem
 from freshkey.errors import LoginRequired, OutcomeUnknown, ProtocolError, ProviderRefused, TransientError
 from freshkey.model.credential import ApiKey, Credential
+from freshkey.model.description import Inspection, Validity
 from freshkey.model.interaction import LoggingReporter
 from freshkey.model.profile import Profile
 from freshkey.secret import Secret
@@ -161,6 +162,22 @@ def test_tokens_of_another_user_are_kept_and_not_served(
     assert newer.refresh_token == Secret("refresh-2")
     assert newer.lifetime == 0.0
     assert newer.identity == held.identity
+
+
+@pytest.mark.parametrize("keys", [{}, {"jwks_uri": f"{ISSUER}/keys"}], ids=["without keys", "with keys"])
+def test_user_that_a_claim_identifies_is_not_another_one_because_of_an_id_token(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn, keys: dict[str, str]
+) -> None:
+    issuer.userinfo = {"sub": "user-1", "id": 7}
+    names = ("authorization", "token", "userinfo")
+    profile = make_profile(account_claim="id", **{f"{name}_endpoint": f"{ISSUER}/{name}" for name in names}, **keys)
+    held = sign_in(profile)
+    assert held.identity.account == ("user-1" if keys else "7")
+    newer = renew(profile, held)
+    assert (newer.unusable, newer.identity) == (None, held.identity)
+    found = freshkey_oidc.describe(profile, newer)
+    assert isinstance(found, Inspection)
+    assert found.validity is Validity.VALID
 
 
 def test_tokens_of_another_organization_are_not_served(
