@@ -15,7 +15,7 @@ class OidcToken(OAuthToken):
 
     Attributes:
         authentication: How the client authenticated when it was issued, by the name of OpenID Connect Core 1.0,
-            section 9; it does so again for renewals.
+            section 9; renewals choose between header and body by it.
         userinfo_endpoint: Says whose token it is, if the issuer has such an endpoint.
         variable: The environment variable in which programs that freshkey starts get it.
     """

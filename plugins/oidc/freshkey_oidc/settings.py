@@ -66,8 +66,8 @@ class OidcSettings:
         scopes: The scopes to request. None requests `SIGN_IN_SCOPES` for a sign-in, and nothing otherwise.
         resource: The APIs that the token is for, as URIs (RFC 8707).
         audience: The same for issuers that want this parameter, by their own names (RFC 8693, section 2.1).
-        authorization_parameters: More parameters of the authorization request, such as ``prompt``.
-        token_parameters: More parameters of token requests.
+        authorization_parameters: More parameters of the authorization request in the browser, such as ``prompt``.
+        token_parameters: More parameters of token requests, and of all others that authenticate the application.
         login_hint: Whether to send the name of the account (``mail/ada``) as ``login_hint``.
         hosts: Other hosts that the metadata of the issuer may name.
         authorization_endpoint: Where the user signs in; replaces that in the metadata, as do the next ones.
