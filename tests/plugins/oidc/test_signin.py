@@ -180,11 +180,6 @@ def test_device_endpoint_of_the_settings_is_used_if_the_metadata_have_none(
     assert freshkey_oidc.acquire(profile, SIGN_IN, device).renewable
 
 
-def test_settings_do_not_replace_the_nonce(make_profile: Callable[..., Profile], issuer: ScriptedIssuer) -> None:
-    sign_in(make_profile(authorization_parameters={"nonce": "always-the-same"}), issuer)
-    assert issuer.nonce not in {None, "always-the-same"}
-
-
 def test_no_setting_replaces_the_nonce(make_profile: Callable[..., Profile], issuer: ScriptedIssuer) -> None:
     sign_in(make_profile(authorization_parameters={"nonce": "always-this", "prompt": "consent"}), issuer)
     assert issuer.nonce not in (None, "always-this")
