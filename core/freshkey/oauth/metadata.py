@@ -118,7 +118,7 @@ def _searched(search: _Search, profile: Profile, token_endpoint: str | None) -> 
         _read_places(search, profile, token_endpoint)
         return search.server()
     except ProtocolError as flaw:
-        hint = flaw.hint or "Check the issuer in the provider's settings"
+        hint = flaw.hint or _hint(search.issuer)
         failure: FreshkeyError = ProviderRefused(
             f"cannot use the issuer {host}: {flaw.message}", hint=hint, code=flaw.code
         )
@@ -179,8 +179,8 @@ class _Search:
         """
         if facts.keys().isdisjoint(("issuer", *_REQUIRED, *_OPTIONAL)):
             raise _not_found(self.issuer)  # JSON of a gateway
-        if facts.get("issuer") != self.issuer:
-            raise _flaw("the metadata belongs to another issuer", code="metadata-issuer-mismatch")
+        if (named := facts.get("issuer")) != self.issuer:
+            raise _anothers(self.issuer, named)
         first = not self.found
         grants = facts.get("grant_types_supported")
         if first and isinstance(grants, list) and not any(grant in _WITH_USER for grant in grants):
@@ -274,6 +274,21 @@ def _facts(response: Response, address: str, clock: Clock) -> dict[str, Any]:
 def _not_found(url: str) -> ProtocolError:
     message = f"{urlsplit(url).hostname} does not publish authorization server metadata for this issuer"
     return _flaw(message, code="metadata-not-found")
+
+
+def _anothers(issuer: str, named: object) -> ProtocolError:
+    hint = None  # what the document names is not shown: a user could be led to copy it
+    if named == f"{issuer}/":
+        hint = "Write the issuer with a slash at its end"
+    elif issuer == f"{named}/":
+        hint = "Write the issuer without the slash at its end"
+    return _flaw("the metadata belongs to another issuer", code="metadata-issuer-mismatch", hint=hint)
+
+
+def _hint(issuer: str) -> str:
+    if "/.well-known/" in issuer:
+        return "Leave /.well-known/ and what follows it off the issuer"
+    return "Check the issuer in the provider's settings"
 
 
 def _flaw(message: str, *, code: str, hint: str | None = None) -> ProtocolError:

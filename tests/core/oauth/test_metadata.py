@@ -365,6 +365,28 @@ def test_metadata_of_another_issuer_is_rejected(answer: Answer, wire: Callable[.
         discover(ISSUER, wire(*[answer({**FACTS, "issuer": named})] * 4))
 
 
+@pytest.mark.parametrize(
+    ("issuer", "named", "hint"),
+    [
+        (ISSUER, f"{ISSUER}/", "Write the issuer with a slash at its end"),
+        (f"{ISSUER}/", ISSUER, "Write the issuer without the slash at its end"),
+        (ISSUER, "https://id.example.com/other", "Check the issuer in the provider's settings"),
+    ],
+)
+def test_slash_that_an_issuer_lacks_or_has_too_many_is_named(
+    answer: Answer, wire: Callable[..., Any], issuer: str, named: str, hint: str
+) -> None:
+    with raises_code(ProviderRefused, "metadata-issuer-mismatch") as caught:
+        discover(issuer, wire(*[answer({**FACTS, "issuer": named})] * 4))
+    assert caught.value.hint == hint
+
+
+def test_issuer_that_is_the_address_of_its_metadata_is_told(answer: Answer, wire: Callable[..., Any]) -> None:
+    with raises_code(ProviderRefused, "metadata-not-found") as caught:
+        discover(f"{ISSUER}/.well-known/openid-configuration", wire(*[answer(b"", 404)] * 4))
+    assert caught.value.hint == "Leave /.well-known/ and what follows it off the issuer"
+
+
 @proves("FAULT-57", "FLO-11")
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "revocation_endpoint"])
 @pytest.mark.parametrize(
