@@ -14,7 +14,7 @@ from typing import Final, Literal, NoReturn
 from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from freshkey.errors import LoginRequired, ProtocolError, ProviderRefused
-from freshkey.oauth.error_response import clean_code, shown_code
+from freshkey.oauth.error_response import HINTS, clean_code, shown_code
 from freshkey.oauth.protocol import Server
 from freshkey.secret import Secret, is_token
 
@@ -163,7 +163,8 @@ def _raise_error(error: str | None) -> NoReturn:
     refusal = clean_code(error)
     shown = "the response has neither a code nor an error" if error is None else shown_code(refusal)
     if refusal in _CONFIGURATION_CODES:
-        hint = "Check the client ID, the scopes and the redirect URI in the provider's settings"
+        every = "Check the client ID, the scopes and the redirect URI in the provider's settings"
+        hint = HINTS.get(refusal or "", every)
         raise ProviderRefused(
             f"the authorization server refused the sign-in: {shown}", hint=hint, code="sign-in-refused"
         )

@@ -75,6 +75,12 @@ USER_CODES: Final = frozenset(
 )
 """Only the user can resolve these, by signing in; so can a dead refresh token (`freshkey.oauth.vendor_words`)."""
 
+HINTS: Final = {
+    "invalid_scope": "Check the scopes in the provider's settings; not every server knows offline_access",
+    "invalid_target": "Check the resource and the audience in the provider's settings",
+}
+"""What to check after errors that are about one thing (RFC 6749, section 5.2; RFC 8707, section 2)."""
+
 _NOT_OF_THE_TOKEN_ENDPOINT: Final = frozenset({"access_denied", "login_required"})
 """Words for which a web filter or a login page is as likely as a server: RFC 6749, section 5.2, does not have them."""
 
@@ -291,7 +297,7 @@ def refusal_error(response: Response, now: float, *, as_itself: bool = False) ->
     if as_itself and refusal.code == "invalid_client":
         message = f"the authorization server does not accept the client's own secret or key: {refusal}"
         return LoginRequired(message, code="client-not-accepted")
-    hint = "Check the client ID, the scopes and the endpoints in the provider's settings"
+    hint = HINTS.get(refusal.code or "", "Check the client ID, the scopes and the endpoints in the provider's settings")
     return ProviderRefused(
         f"the authorization server refused the request: {refusal}", hint=hint, code="request-refused"
     )

@@ -354,7 +354,11 @@ def _scope(scopes: tuple[str, ...]) -> dict[str, str]:
 
 def _endpoint(url: str | None, purpose: str) -> str:
     if url is None:
-        raise ConfigurationError(f"this authorization server has no {purpose} endpoint", code="endpoint-missing")
+        raise ConfigurationError(
+            f"this authorization server has no {purpose} endpoint",
+            hint="If the provider documents one, set it in the profile",
+            code="endpoint-missing",
+        )
     return url
 
 

@@ -9,16 +9,18 @@ from attrs import define, field, frozen
 
 from freshkey._http.messages import Fields, form
 from freshkey.clock import Clock
-from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError
+from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, ProviderRefused
 from freshkey.model.exchange import Request, Response
 from freshkey.model.interaction import Interaction
-from freshkey.oauth.error_response import read_refusal, refusal_error
+from freshkey.oauth.error_response import HINTS, read_refusal, refusal_error
 from freshkey.oauth.protocol import NOTHING, Server, authorization_address
 from freshkey.oauth.response_body import read_members
 from freshkey.secret import is_token
 
 
 _MAX_REFERENCE: Final = 1024
+_HINT: Final = "Check the client ID, the scopes and the redirect URI in the provider's settings"
+
 _DEFAULT_LIFETIME: Final = 60.0
 _MAX_LIFETIME: Final = 3600.0
 
@@ -73,8 +75,12 @@ def read_pushed(response: Response, now: float) -> PushedRequest:
         ProtocolError: The response has no reference.
     """
     facts: Mapping[str, Any] | None = read_members(response)
-    if facts is None or response.status not in {200, 201} or read_refusal(response).code is not None:
-        raise refusal_error(response, now)
+    refusal = read_refusal(response)
+    if facts is None or response.status not in {200, 201} or refusal.code is not None:
+        failure = refusal_error(response, now)
+        if failure.code == "request-refused" and refusal.code not in HINTS:
+            failure = ProviderRefused(failure.message, hint=_HINT, code=failure.code)
+        raise failure
     reference, lifetime = facts.get("request_uri"), facts.get("expires_in")
     if not is_token(reference, _MAX_REFERENCE):
         raise ProtocolError("the authorization server's response has no valid request_uri")

@@ -202,6 +202,14 @@ def test_an_error_for_this_attempt_ends_it(error: str, kind: type[FreshkeyError]
     assert "0123456789" not in str(caught.value)
 
 
+def test_scope_that_the_server_does_not_know_is_what_to_check() -> None:
+    query = urlencode({"error": "invalid_scope", "state": STATE})
+
+    with raises_code(ProviderRefused, "sign-in-refused") as caught:
+        read_callback(query, state=STATE, server=SERVER)
+    assert "offline_access" in (caught.value.hint or "")
+
+
 @given(query=st.text(max_size=200) | st.text("codestaierr=&%+;#0f", max_size=80))
 @example(query="a=%&b=%zz&\ud800=\udfff")
 def test_an_arbitrary_query_never_gives_a_code(query: str) -> None:

@@ -395,3 +395,18 @@ def test_of_several_codes_the_one_for_a_dead_token_is_named(answer: Answer, word
 )
 def test_codes_and_texts_are_read_in_any_shape(answer: Answer, body: object, codes: list[str], texts: set[str]) -> None:
     assert (read_words(answer(body, 400))[0], set(read_words(answer(body, 400))[1])) == (codes, texts)
+
+
+@pytest.mark.parametrize(
+    ("code", "about"),
+    [
+        ("invalid_scope", "offline_access"),
+        ("invalid_target", "the resource and the audience"),
+        ("invalid_request", "the client ID, the scopes and the endpoints"),
+    ],
+)
+def test_hint_is_about_what_the_server_did_not_take(answer: Answer, code: str, about: str) -> None:
+    error = refusal_error(answer({"error": code}, 400), NOW)
+
+    assert isinstance(error, ProviderRefused)
+    assert about in (error.hint or "")

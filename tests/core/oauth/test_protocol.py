@@ -331,6 +331,7 @@ def test_a_missing_endpoint_is_named(server: Server) -> None:
     with raises_code(ConfigurationError, "endpoint-missing") as caught:
         device_request(bare, client_id="me", scopes=())
     assert "device authorization endpoint" in str(caught.value)
+    assert caught.value.hint == "If the provider documents one, set it in the profile"
 
 
 def test_repr_of_requests_shows_no_secrets(server: Server, pkce: Pkce) -> None:

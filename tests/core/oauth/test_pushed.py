@@ -139,6 +139,15 @@ def test_errors_are_those_of_the_token_endpoint(answer: Answer) -> None:
         read_pushed(answer({"error": "temporarily_unavailable"}, 503), 0.0)
 
 
+def test_hint_after_a_refusal_has_the_redirect_uri(answer: Answer) -> None:
+    with raises_code(ProviderRefused, "request-refused") as caught:
+        read_pushed(answer({"error": "invalid_request"}, 400), 0.0)
+    assert "the redirect URI" in (caught.value.hint or "")
+    with raises_code(ProviderRefused, "request-refused") as caught:
+        read_pushed(answer({"error": "invalid_scope"}, 400), 0.0)
+    assert "offline_access" in (caught.value.hint or "")
+
+
 def test_a_server_without_the_endpoint(server: Server) -> None:
     with raises_code(ConfigurationError, "endpoint-missing"):
         pushed_request(server, fields={})
