@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
+from freshkey._files.path_text import shown_path
 from freshkey._sources.choosers import chosen_by
 from freshkey._sources.precedence import candidates, first_owned
 from freshkey.errors import StoreError, sign_in_command
 from freshkey.model.description import Description
 from freshkey.model.profile import Profile
 from freshkey.model.source import Detected, Source
+from freshkey.secret import shown_name
 
 
 Setup = Callable[[Source], str | None]
@@ -30,7 +33,8 @@ def next_step(profile: Profile, description: Description, setup: Setup, *, no_st
     others = "; ".join(source.title for source in sources if source not in signs_in)
     provide = f"Provide one of these: {others}" if others else "Change the source or skip setting of the profile"
     # What the settings choose is meant, although it is not there now: a sign-in is only the other way.
-    meant = "; ".join(each.title for each in sources if each not in signs_in and chosen_by(profile, each))
+    chosen = {each: names for each in sources if each not in signs_in and (names := chosen_by(profile, each))}
+    meant = "; ".join(f"{each.title} ({_shown(profile, names)})" for each, names in chosen.items())
     default = first_owned(profile, description)
     if default is None or (default.automatic and not is_account):
         automatic = [told for source in sources if source.automatic and (told := setup(source))]
@@ -82,6 +86,17 @@ def _sign_in(profile: Profile, source: Source, before: str | None, default: Sour
     if not before:
         return f"Run: {command}"
     return f"{before}{'' if before.endswith(';') else ','} then run: {command}"
+
+
+def _shown(profile: Profile, names: Iterable[str]) -> str:
+    """Return settings and variables by their names, with the paths and names that the settings have as values."""
+    shown = []
+    for name in names:
+        value = getattr(profile.settings, name, None)
+        text = shown_path(str(value)) if isinstance(value, Path) else None
+        text = shown_name(value) if isinstance(value, str) else text
+        shown.append(name if text is None else f"{name} = {text}")
+    return ", ".join(shown)
 
 
 def _lowered(sentence: str) -> str:

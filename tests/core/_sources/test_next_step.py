@@ -90,7 +90,7 @@ def test_a_store_is_asked_for_only_where_it_is_needed() -> None:
 def test_what_the_settings_choose_is_meant_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_FILE", "/a/file")
     chosen = evolve(VARIABLE, chosen_by=("TOKEN_FILE",))
-    assert hint(chosen, SIGN_IN) == "Provide this: a variable. To sign in instead, run: freshkey login me"
+    assert hint(chosen, SIGN_IN) == "Provide this: a variable (TOKEN_FILE). To sign in instead, run: freshkey login me"
     assert hint(chosen, HELPER) == "Provide one of these: a variable; Helper"
     monkeypatch.delenv("TOKEN_FILE")
     assert hint(chosen, SIGN_IN) == "Run: freshkey login me"
