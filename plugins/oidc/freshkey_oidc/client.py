@@ -6,7 +6,7 @@ import os
 
 from freshkey import oauth
 from freshkey.errors import LoginRequired, ProviderRefused
-from freshkey.plugin import Profile, Secret, required_variable, secret_file
+from freshkey.plugin import Profile, Secret, required_variable, secret_file, shown_path
 from freshkey_oidc.issuer import setup
 from freshkey_oidc.settings import Authentication, OidcSettings
 
@@ -56,10 +56,9 @@ def missing_secret(profile: Profile) -> str | None:
         return f"Set {settings.client_secret_variable} to the client secret"
     for file in (settings.client_secret_file, settings.private_key_file):
         if file is not None and not file.exists():
-            return "Write the client's secret or private key to the file that the settings name"
-    if settings.has_secret or settings.private_key_file is not None:
-        return None
-    return f"Set client_secret_variable or private_key_file under [profiles.{profile.name}] in config.toml"
+            return f"Write the client's secret or private key to {shown_path(str(file)) or 'the file in the settings'}"
+    hint = f"Set client_secret_variable or private_key_file under [profiles.{profile.name}] in config.toml"
+    return None if settings.has_secret or settings.private_key_file is not None else hint
 
 
 def _authentication(settings: OidcSettings, method: str) -> oauth.ClientAuthentication:

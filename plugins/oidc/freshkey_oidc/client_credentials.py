@@ -7,7 +7,7 @@ from freshkey_oidc import issuer, tokens
 from freshkey_oidc.client import client as client_of
 from freshkey_oidc.client import missing_secret
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.settings import OidcSettings
+from freshkey_oidc.settings import Authentication, OidcSettings
 
 
 def detect(profile: Profile) -> Detected | None:
@@ -35,6 +35,9 @@ def acquire(profile: Profile) -> OidcToken:
         OutcomeUnknown: There is no usable response; it is safe to try again.
     """
     settings = profile.settings_as(OidcSettings)
-    client, scopes = client_of(profile, issuer.server(profile)), settings.scopes or ()
+    # This grant is not for public clients (RFC 6749, section 4.4): without a secret, the issuer could only refuse.
+    has_any = settings.client_authentication or settings.has_secret or settings.private_key_file
+    method: Authentication | None = None if has_any or settings.flow != "client-credentials" else "client_secret_basic"
+    client, scopes = client_of(profile, issuer.server(profile), method=method), settings.scopes or ()
     answer = client.client_credentials(scopes=scopes, extra=settings.addressed())
     return tokens.issued(answer, client, profile, scopes=scopes, identity=Identity(account=client.client_id))

@@ -16,8 +16,8 @@ from freshkey_oidc.settings import OidcSettings
 
 
 _HINT: Final = (
-    "Check that it is not over, that the issuer trusts who issued it and expects its subject and audience, and the "
-    "scopes, resource and audience in the settings"
+    "Check that the identity token has not expired, that the issuer trusts who issued it and expects its subject and "
+    "audience, and the scopes, resource and audience in the settings"
 )
 
 

@@ -25,6 +25,7 @@ from freshkey.secret import Secret
 from freshkey_oidc.formats import OidcToken
 from freshkey_oidc.sources import CLIENT_CREDENTIALS
 from freshkey_testing import ManualClock, ScriptedUser
+from raises_code import raises_code
 from scripted_issuer import CLIENT, ISSUER, ScriptedIssuer
 
 
@@ -99,6 +100,15 @@ def test_each_failure_is_its_error(
     with pytest.raises(kind) as caught:
         freshkey_oidc.acquire(make(), CLIENT_CREDENTIALS, NonInteractive("test"))
     assert "a-client-secret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_client_without_a_secret_is_told_what_to_set_and_requests_no_token(
+    make_profile: MakeProfile, issuer: ScriptedIssuer
+) -> None:
+    with raises_code(LoginRequired, "oidc-client-secret-missing") as caught:
+        freshkey_oidc.acquire(make_profile(flow="client-credentials"), CLIENT_CREDENTIALS, NonInteractive("test"))
+    assert "Set client_secret_variable" in (caught.value.hint or "")
+    assert issuer.asked == []
 
 
 # --- when it is used -------------------------------------------------------------------------------------------------

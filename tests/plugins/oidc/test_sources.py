@@ -164,6 +164,26 @@ def test_setting_that_an_earlier_source_overrules_is_named(
             "Set NO_SECRET to the client secret",
         ),
         (
+            {"issuer": ISSUER, "client_id": "a", "flow": "client-credentials", "client_secret_file": "/run/no/secret"},
+            "Write the client's secret or private key to /run/no/secret",
+        ),
+        (
+            {"issuer": ISSUER, "client_id": "a", "token_variable": "NO_SECRET"},
+            "Provide this: token in the variable that token_variable names (token_variable = NO_SECRET). To sign in",
+        ),
+        (
+            {"issuer": ISSUER, "client_id": "a", "identity_token_variable": "NO_SECRET"},
+            "Provide this: identity token to exchange (identity_token_variable = NO_SECRET). To sign in instead, run: ",
+        ),
+        (
+            {"issuer": ISSUER, "client_id": "a", "identity_token_file": "/run/no/token"},
+            "Provide this: identity token to exchange (identity_token_file = /run/no/token). To sign in instead, run: ",
+        ),
+        (
+            {"issuer": ISSUER, "client_id": "a", "identity_token": "github-actions"},
+            "Provide this: identity token to exchange (identity_token = github-actions). To sign in instead, run: ",
+        ),
+        (
             {"issuer": ISSUER, "client_id": "a", "source": "client-credentials"},
             'Set flow = "client-credentials" under [profiles.me] in config.toml',
         ),
@@ -172,7 +192,8 @@ def test_setting_that_an_earlier_source_overrules_is_named(
 def test_next_step_is_what_is_missing(
     keeper: Callable[..., Keeper], monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], hint: str
 ) -> None:
-    monkeypatch.delenv("NO_SECRET", raising=False)
+    for name in ("NO_SECRET", "GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     with keeper(**settings) as held:
         assert (held.status("me").next_step or "").startswith(hint)
 
