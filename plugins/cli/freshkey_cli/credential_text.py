@@ -25,7 +25,8 @@ def environment_of(name: Target, credential: Credential) -> dict[str, str]:
     """
     environment = credential.environment()
     if not environment:
-        hint: str | None = f"Run: freshkey export {name.word} --format headers"
+        run = f"Run: freshkey export {name.word} --format headers"
+        hint: str | None = f"{run}. Or name a variable in the profile, if the provider has a setting for it"
         try:
             credential.headers()
         except NotForHttp:

@@ -118,6 +118,7 @@ def test_credential_without_variables_runs_nothing(run: Run, keeper: FakeKeeper,
 
     assert (done.code, done.error_code, ran) == (6, "no-environment-form", [])
     assert "freshkey export me --format headers" in done.err
+    assert "name a variable in the profile" in done.err
 
 
 @pytest.mark.parametrize("variable", [("A=B", "x"), ("", "x"), ("A B", "x"), ("APP_TOKEN", "canary\0x")])
