@@ -42,7 +42,7 @@ def authenticates_by(settings: OidcSettings, server: oauth.Server) -> Authentica
         return settings.client_authentication
     if settings.private_key_file is not None:
         return "private_key_jwt"
-    if not settings.has_secret:
+    if not settings.confidential:
         return "none"
     # Basic is meant if the metadata do not say (RFC 8414, section 2).
     only_post = {"client_secret_basic", "client_secret_post"}.intersection(server.authentication_methods)
@@ -58,7 +58,7 @@ def missing_secret(profile: Profile) -> str | None:
         if file is not None and not file.exists():
             return f"Write the client's secret or private key to {shown_path(str(file)) or 'the file in the settings'}"
     hint = f"Set client_secret_variable or private_key_file under [profiles.{profile.name}] in config.toml"
-    return None if settings.has_secret or settings.private_key_file is not None else hint
+    return None if settings.confidential else hint
 
 
 def _authentication(settings: OidcSettings, method: str) -> oauth.ClientAuthentication:

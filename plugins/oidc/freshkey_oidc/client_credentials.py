@@ -7,7 +7,7 @@ from freshkey_oidc import issuer, tokens
 from freshkey_oidc.client import client as client_of
 from freshkey_oidc.client import missing_secret
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.settings import Authentication, OidcSettings
+from freshkey_oidc.settings import OidcSettings
 
 
 def detect(profile: Profile) -> Detected | None:
@@ -36,8 +36,7 @@ def acquire(profile: Profile) -> OidcToken:
     """
     settings = profile.settings_as(OidcSettings)
     # This grant is not for public clients (RFC 6749, section 4.4): without a secret, the issuer could only refuse.
-    has_any = settings.client_authentication or settings.has_secret or settings.private_key_file
-    method: Authentication | None = None if has_any or settings.flow != "client-credentials" else "client_secret_basic"
+    method = None if settings.client_authentication or settings.confidential else "client_secret_basic"
     client, scopes = client_of(profile, issuer.server(profile), method=method), settings.scopes or ()
     answer = client.client_credentials(scopes=scopes, extra=settings.addressed())
     return tokens.issued(answer, client, profile, scopes=scopes, identity=Identity(account=client.client_id))

@@ -29,9 +29,7 @@ def server(profile: Profile, look_for: Collection[str] = ()) -> oauth.Server:
     if settings.token_endpoint is not None:
         return oauth.Server(token_endpoint=settings.token_endpoint, issuer=settings.issuer, **named)
     if settings.issuer is None:
-        raise ProviderRefused(
-            "neither issuer nor token_endpoint is set", hint=setup(profile), code="oidc-issuer-missing"
-        )
+        raise ProviderRefused("issuer is not set", hint=setup(profile), code="oidc-issuer-missing")
     wanted = [name for name in look_for if name not in named]
     found = oauth.discover(profile, settings.issuer, hosts=settings.hosts, look_for=wanted)
     if "userinfo_endpoint" not in look_for:  # it knows only tokens of users (OpenID Connect Core 1.0, section 5.3)

@@ -56,6 +56,6 @@ def client_for(profile: Profile, credential: OidcToken) -> OAuthClient:
         LoginRequired: The client's secret or key is not there.
     """
     settings = profile.settings_as(OidcSettings)
-    bare = not (settings.has_secret or settings.private_key_file or settings.client_authentication)
+    bare = not (settings.confidential or settings.client_authentication)
     # If there is nothing to authenticate with now, but was then, that is missing: the issuer could only say no.
     return client_of(profile, issuer.issued_by(credential), method=credential.authentication if bare else None)

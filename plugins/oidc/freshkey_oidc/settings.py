@@ -152,9 +152,10 @@ class OidcSettings:
             raise _invalid("only one of client_secret, client_secret_variable and client_secret_file may be set")
 
     @property
-    def has_secret(self) -> bool:
-        """Whether there is a client secret, as far as the settings say."""
-        return any((self.client_secret, self.client_secret_variable, self.client_secret_file))
+    def confidential(self) -> bool:
+        """Whether the client has a secret or a key, as far as the settings say (RFC 6749, section 2.1)."""
+        secrets = (self.client_secret, self.client_secret_variable, self.client_secret_file)
+        return any((*secrets, self.private_key_file))
 
     @property
     def identity_source(self) -> Literal["file", "variable", "github-actions"] | None:

@@ -58,7 +58,7 @@ def key_file(key: ECKey | RSAKey, tmp_path: Path) -> Path:
 
 
 def test_public_client_names_itself(make_profile: MakeProfile, issuer: ScriptedIssuer) -> None:
-    ask(make_profile())
+    ask(make_profile(client_authentication="none"))
     assert issuer.asked == [{"grant_type": ["client_credentials"], "client_id": [CLIENT]}]
     assert authorization(issuer) is None
 
@@ -234,7 +234,7 @@ def test_what_is_missing_is_found_without_reading_a_file(
 def test_parameters_of_the_settings_are_in_every_request(
     make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: Callable[[Profile], object]
 ) -> None:
-    profile = make_profile(token_parameters={"tenant": "t-1"})
+    profile = make_profile(token_parameters={"tenant": "t-1"}, client_authentication="none")
     ask(profile)
     sign_in(profile)
     assert [form["tenant"] for form in issuer.asked] == [["t-1"], ["t-1"]]

@@ -86,8 +86,8 @@ def test_secret_must_be_in_one_place() -> None:
             OidcSettings(**two)
         assert "canary" not in str(caught.value)
     for name, value in places.items():
-        assert OidcSettings(**{name: value}).has_secret
-    assert not OidcSettings().has_secret
+        assert OidcSettings(**{name: value}).confidential
+    assert not OidcSettings().confidential
 
 
 @pytest.mark.parametrize(
