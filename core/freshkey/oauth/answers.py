@@ -37,6 +37,8 @@ from freshkey.secret import MAX_TOKEN, Secret, is_token
 
 log = logging.getLogger(__name__)
 
+_ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  a name (RFC 8693, section 3)
+
 _TOKEN_TYPES: Final = {
     "": "Bearer",
     "bearer": "Bearer",
@@ -88,9 +90,13 @@ class TokenAnswer:
         `Credential.unusable`, which is stored and never served.
         """
         if self.token_type != "Bearer":  # noqa: S105  a token type, not a token
+            # An exchange may return an ID token, or an assertion for elsewhere (RFC 8693, section 2.2.1).
+            exchanged = self.token_type.upper() == "N_A"
             return ProviderRefused(
                 f"the server issued a token of type {self.token_type}; only bearer tokens are supported",
-                hint="Register the client for bearer tokens",
+                hint=f"Request an access token: requested_token_type = {_ACCESS_TOKEN_TYPE}"
+                if exchanged
+                else "Register the client for bearer tokens",
                 code="unsupported-token-type",
             )
         if not self.access_token:

@@ -139,6 +139,12 @@ def test_an_answer_says_why_its_access_token_cannot_be_used(
     assert (flaw and flaw.code) == code
 
 
+def test_answer_to_an_exchange_without_an_access_token_says_what_to_request(answer: Answer) -> None:
+    flaw = read_token(answer({**GOOD, "token_type": "N_A"}), NOW).unusable()
+    assert flaw is not None
+    assert "requested_token_type = urn:ietf:params:oauth:token-type:access_token" in (flaw.hint or "")
+
+
 # --- tokens: FAULT-42 ------------------------------------------------------------------------------------------------
 
 
