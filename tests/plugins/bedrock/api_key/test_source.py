@@ -38,7 +38,7 @@ def test_empty_variable_counts_as_unset(profile: Profile, clock: ManualClock, mo
     assert source.detect(profile) is None
     with raises_code(LoginRequired, "no-credential-found") as caught:
         source.from_environment(evolve(profile, clock=clock))
-    assert caught.value.profile == "work"
+    assert caught.value.hint == "Set AWS_BEARER_TOKEN_BEDROCK"
     assert VARIABLE in str(caught.value.hint)
 
 
@@ -107,7 +107,7 @@ def test_expired_short_term_key_raises(
     monkeypatch.setenv(VARIABLE, short_term_key(minutes_ago(clock, 61), 3600))
     with raises_code(LoginRequired, "bedrock-api-key-expired") as caught:
         make_keeper().get("work")
-    assert caught.value.hint == "Set AWS_BEARER_TOKEN_BEDROCK"
+    assert caught.value.profile == "work"
     assert VARIABLE in caught.value.message
     assert f"{minutes_ago(clock, 1):%Y-%m-%d %H:%M:%S} UTC" in caught.value.message
 
