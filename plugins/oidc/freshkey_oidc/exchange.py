@@ -50,7 +50,8 @@ def _client(profile: Profile, settings: OidcSettings) -> oauth.OAuthClient:
     if settings.client_id is None and settings.exchange != "client-assertion":
         # Optional in these requests (RFC 7521, section 4.1; RFC 8693, section 2.1).
         return oauth.OAuthClient.of(profile, server, "", extra=settings.token_parameters)
-    return client_of(profile, server)
+    # The identity token authenticates it; a secret that is set for something else need not be there.
+    return client_of(profile, server, method="none" if settings.exchange == "client-assertion" else None)
 
 
 def _exchanged(token: Secret, settings: OidcSettings, client: oauth.OAuthClient) -> oauth.TokenAnswer:

@@ -105,6 +105,16 @@ def test_client_assertion_authenticates_the_client(make: MakeProfile, issuer: Sc
     ]
 
 
+def test_client_that_the_identity_token_authenticates_needs_no_secret(
+    make: MakeProfile, issuer: ScriptedIssuer, acquire: Acquire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("APP_SECRET", raising=False)
+    acquire(make(exchange="client-assertion", client_secret_variable="APP_SECRET"), IDENTITY_TOKEN)
+    assert issuer.asked[-1]["client_assertion"] == [TOKEN]
+    assert "client_secret" not in issuer.asked[-1]
+    assert "Authorization" not in issuer.http.requests[-1].headers
+
+
 @pytest.mark.parametrize("exchange", ["token-exchange", "jwt-bearer"])
 def test_no_client_is_needed(make: MakeProfile, issuer: ScriptedIssuer, acquire: Acquire, exchange: str) -> None:
     acquire(make(client_id=None, exchange=exchange), IDENTITY_TOKEN)
