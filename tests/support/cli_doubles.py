@@ -214,7 +214,7 @@ class FakeKeeper:
                 Choice(place="default", found=profile or "me", wins=True, why="default in config.toml, line 1"),
             ),
             steps=(
-                Step(source=VARIABLE, detected=detected, wins=True, why="the first that is there"),
+                Step(source=VARIABLE, detected=detected, wins=profile in {None, "me"}, why="the first that is there"),
                 Step(source=SIGN_IN, detected=None, wins=False, why="'env' comes first"),
             ),
         )

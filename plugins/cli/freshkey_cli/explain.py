@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from freshkey.errors import subject
+from freshkey.errors import FreshkeyError, subject
 from freshkey_cli import exits, options, render
 from freshkey_cli.target import given
 
 
 if TYPE_CHECKING:
+    from freshkey import Explanation, Keeper
     from freshkey_cli.context import Context
 
 
@@ -24,6 +25,8 @@ def run(context: Context) -> int:
     profile, account = given(context.arguments.profile)
     with context.keeper() as keeper:
         explanation = keeper.explain(profile, account=account)
+        wins = any(step.wins for step in explanation.steps)
+        next_step = None if wins else _next_step(keeper, explanation)
     if not context.out.as_json:
         chosen = [render.choice_row(choice) for choice in explanation.selection]
         context.out.table({}, ("", "SELECTED BY", "FOUND", "WHY"), chosen)
@@ -34,4 +37,13 @@ def run(context: Context) -> int:
     for one in explanation.variables:
         value = "a value that is not shown" if one.value is None else one.value
         context.out.say(f"set: {one.name} = {value}{' (in the current project)' if one.in_project else ''}")
+    if next_step is not None:
+        context.out.say(f"{name}: there is nothing to use. {next_step}")
     return exits.OK
+
+
+def _next_step(keeper: Keeper, explanation: Explanation) -> str | None:
+    try:
+        return keeper.status(explanation.profile, account=explanation.account).next_step
+    except FreshkeyError:  # `status` is the command that shows it
+        return None

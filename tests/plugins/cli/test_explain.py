@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cli_doubles import Run
+import pytest
+
+from cli_doubles import FakeKeeper, Run
+from freshkey.errors import StoreUnavailable
 
 
 def test_explain_as_text(run: Run) -> None:
@@ -28,3 +31,19 @@ def test_explain_as_json(run: Run) -> None:
     assert value["steps"][0]["found"]["last_four"] == "abcd"
     assert [step["wins"] for step in value["steps"]] == [True, False]
     assert value["steps"][1]["found"] is None
+
+
+def test_what_to_do_next_is_told_if_there_is_nothing_to_use(run: Run) -> None:
+    assert "empty: there is nothing to use. Run: freshkey login empty" in run("explain", "empty").err
+    assert "nothing to use" not in run("explain", "me").err
+
+
+def test_status_that_fails_does_not_stop_an_explanation(
+    run: Run, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(held: FakeKeeper, profile: str, *, account: str | None = None) -> None:
+        raise StoreUnavailable(f"{profile} is locked", code="keychain-locked")
+
+    monkeypatch.setattr(type(keeper), "status", status)
+    done = run("explain", "empty")
+    assert (done.code, "SOURCE" in done.out, "nothing to use" in done.err) == (0, True, False)
