@@ -164,20 +164,12 @@ def test_setting_that_an_earlier_source_overrules_is_named(
             "Set NO_SECRET to the client secret",
         ),
         (
-            {"issuer": ISSUER, "client_id": "a", "flow": "client-credentials", "client_secret_file": "/run/no/secret"},
-            "Write the client's secret or private key to /run/no/secret",
-        ),
-        (
             {"issuer": ISSUER, "client_id": "a", "token_variable": "NO_SECRET"},
             "Provide this: token in the variable that token_variable names (token_variable = NO_SECRET). To sign in",
         ),
         (
             {"issuer": ISSUER, "client_id": "a", "identity_token_variable": "NO_SECRET"},
             "Provide this: identity token to exchange (identity_token_variable = NO_SECRET). To sign in instead, run: ",
-        ),
-        (
-            {"issuer": ISSUER, "client_id": "a", "identity_token_file": "/run/no/token"},
-            "Provide this: identity token to exchange (identity_token_file = /run/no/token). To sign in instead, run: ",
         ),
         (
             {"issuer": ISSUER, "client_id": "a", "identity_token": "github-actions"},
@@ -196,6 +188,14 @@ def test_next_step_is_what_is_missing(
         monkeypatch.delenv(name, raising=False)
     with keeper(**settings) as held:
         assert (held.status("me").next_step or "").startswith(hint)
+
+
+def test_next_step_names_the_file_that_is_missing(keeper: Callable[..., Keeper], tmp_path: Path) -> None:
+    file, standard = str(tmp_path / "none.txt"), {"issuer": ISSUER, "client_id": "a"}
+    with keeper(**standard, flow="client-credentials", client_secret_file=file) as held:
+        assert held.status("me").next_step == f"Write the client's secret or private key to {file}"
+    with keeper(**standard, identity_token_file=file) as held:
+        assert f"identity token to exchange (identity_token_file = {file})." in (held.status("me").next_step or "")
 
 
 def test_an_application_for_itself_needs_its_secret_and_has_no_sign_in(make_profile: MakeProfile) -> None:
