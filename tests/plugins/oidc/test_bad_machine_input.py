@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 # --- client secrets and keys -----------------------------------------------------------------------------------------
 
 
-def on_this_system(rows: Mapping[str, object]) -> list[str]:
+def on_this_system(rows: Iterable[str]) -> list[str]:
     """Return the rows that can be: on Windows, modes say nothing about who can change a file."""
     return [which for which in rows if sys.platform != "win32" or "for all to write" not in which]
 
@@ -171,7 +171,7 @@ def test_client_that_cannot_authenticate_sends_nothing_to_the_token_endpoint(
 UNREADABLE = [name for name, (_, kind, _) in CLIENTS.items() if kind is ConfigurationError]
 
 
-@pytest.mark.parametrize("which", UNREADABLE)
+@pytest.mark.parametrize("which", on_this_system(UNREADABLE))
 def test_client_that_cannot_authenticate_opens_no_browser(
     which: str, freshkey_keeper: Callable[..., Keeper], issuer: ScriptedIssuer, place: Place
 ) -> None:
