@@ -38,7 +38,7 @@ _REQUIRES: Final = {"store": ["cryptography>=44"], "observer": []}
 PREFIX: Final = "freshkey-"
 
 _RESERVED: Final = frozenset(
-    {"bedrock", "claude-oauth", "cli", "core", "file", "keyring", "memory", "plugin", "testing", "vertex"}
+    {"bedrock", "claude-oauth", "cli", "core", "file", "keyring", "memory", "oidc", "plugin", "testing", "vertex"}
 )
 """Names of freshkey's own packages and stores, installed or not, and what could be mistaken for one."""
 
