@@ -272,11 +272,11 @@ def test_a_lease_is_extended_until_its_latest_end_and_then_replaced(
     freshkey_http: ScriptedExchanges,
 ) -> None:
     keeper = freshkey_keeper({"leases": database_lease})
-    began, ends = freshkey_clock.now().wall, []
+    began, ends = freshkey_clock.now().wall, list[float]()
     for _ in range(5):
+        freshkey_clock.advance(max(ends, default=0.0) + began - freshkey_clock.now().wall)
         held = keeper.get()
         ends.append(held.obtained.wall + (held.lifetime or 0.0) - began)
-        freshkey_clock.advance(ends[-1] + began - freshkey_clock.now().wall)
 
     assert asked(freshkey_http) == ["leases", "extend", "extend", "leases", "extend"]
     assert ends == pytest.approx([TERM, 2 * TERM, LONGEST, LONGEST + TERM, LONGEST + 2 * TERM])

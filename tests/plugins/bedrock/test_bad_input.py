@@ -267,7 +267,7 @@ CASES: dict[str, Case] = {
         "command-timed-out",
         repr(PROGRAM),
         arrange=program("import time\ntime.sleep(600)"),
-        settings={"deadline": 5},
+        settings={"deadline": 1},
     ),
     "no such program": Case(
         ConfigurationError,
@@ -311,7 +311,7 @@ CASES: dict[str, Case] = {
             f"[profile team]\n{ROLE}source_profile = b\n"
             f"[profile b]\ncredential_process = {home.process('import time; time.sleep(600)')}\n"
         ),
-        settings={**TEAM, "deadline": 5},
+        settings={**TEAM, "deadline": 1},
     ),
     "a role without a source": Case(
         ConfigurationError,
