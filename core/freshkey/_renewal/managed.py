@@ -371,7 +371,7 @@ class ManagedCredential(ServedCredential):
             return min(self._waiters.tell_late(), self._renew_if_due())
 
     def _renew_if_due(self) -> float:
-        if self.held is None:
+        if self.held is None or self.closing.is_set():  # the timer may be between two profiles while a keeper closes
             return math.inf
         self._update_deadlines()
         refresh_at = max(self.held.refresh_at, self._failure.retry_at if self._failure is not None else 0.0)

@@ -114,6 +114,15 @@ def test_profile_without_a_credential_has_no_deadline(world: World) -> None:
     assert not the_holding(keeper).wants_changes
 
 
+def test_timer_that_was_at_work_while_the_keeper_closed_renews_nothing(world: World) -> None:
+    keeper = world.signed_in()
+    managed = the_holding(keeper)
+    keeper.close()
+    world.clock.advance(3600)
+    assert managed.tick() == math.inf
+    assert managed._future is None
+
+
 # --- callers ------------------------------------------------------------------------------------------------------
 
 
