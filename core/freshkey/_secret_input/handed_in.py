@@ -20,18 +20,18 @@ from freshkey.secret import MAX_TOKEN, Secret
 MISSING: Final = "no-credential-found"
 
 
-def detected_variable(name: str, environ: Mapping[str, str], *, kind: str) -> Detected | None:
+def detected_variable(name: str | None, environ: Mapping[str, str], *, kind: str) -> Detected | None:
     """Return what an environment variable has, for `Source.detect`; None if it is not set.
 
     Args:
-        name: Name of the variable.
+        name: Name of the variable; None if there is none to look at.
         environ: The environment, usually ``os.environ``.
         kind: What it contains, such as ``API key``.
 
     Raises:
         ConfigurationError: Its value cannot be a secret; see `environment_secret`.
     """
-    secret = environment_secret(name, environ)
+    secret = None if name is None else environment_secret(name, environ)
     if secret is None:
         return None
     return Detected(

@@ -27,6 +27,8 @@ from freshkey.secret import Secret
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+_ENDPOINT: Final = "endpoint"
+
 Added = tuple[Fields, Mapping[str, str]]
 """The fields and the headers of a request."""
 
@@ -36,7 +38,7 @@ class ClientAuthentication(ABC):
 
     @abstractmethod
     def apply(
-        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, endpoint: str, clock: Clock
     ) -> Added:
         """Return the fields and headers of one request with what authenticates it.
 
@@ -45,6 +47,7 @@ class ClientAuthentication(ABC):
             headers: Headers of the request; the result replaces them.
             client_id: The client ID.
             server: The server that the request is for.
+            endpoint: The URL that it goes to.
             clock: Says what time it is.
         """
 
@@ -165,7 +168,7 @@ class PrivateKeyJwt(ClientAuthentication):
         key_id: Which of the registered keys it is.
         header: More header parameters, such as ``x5t#S256``.
         audience: Who accepts the assertion; None for the issuer of the server, or for its token endpoint if the issuer
-            is unknown.
+            is unknown; ``endpoint`` for the URL of each request, where a server insists on that.
         lifetime: Seconds that an assertion is valid, at least one.
         random: Returns the given number of random bytes.
     """
@@ -179,7 +182,7 @@ class PrivateKeyJwt(ClientAuthentication):
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(
-        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, endpoint: str, clock: Clock
     ) -> Added:
         """Add a new assertion. Raises like `signed_assertion`."""
         assertion = signed_assertion(
@@ -187,7 +190,7 @@ class PrivateKeyJwt(ClientAuthentication):
             algorithm=self.algorithm,
             issuer=client_id,
             subject=client_id,
-            audience=_audience(self.audience, server),
+            audience=_audience(self.audience, server, endpoint),
             lifetime=self.lifetime,
             key_id=self.key_id,
             header=self.header,
@@ -216,7 +219,7 @@ class ClientSecretJwt(ClientAuthentication):
     random: Callable[[int], bytes] = field(default=secrets.token_bytes, kw_only=True, repr=False)
 
     def apply(
-        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, clock: Clock
+        self, fields: Fields, headers: Mapping[str, str], *, client_id: str, server: Server, endpoint: str, clock: Clock
     ) -> Added:
         """Add a new assertion."""
         assertion = signed_assertion(
@@ -224,7 +227,7 @@ class ClientSecretJwt(ClientAuthentication):
             algorithm="HS256",
             issuer=client_id,
             subject=client_id,
-            audience=_audience(self.audience, server),
+            audience=_audience(self.audience, server, endpoint),
             lifetime=self.lifetime,
             clock=clock,
             random=self.random,
@@ -237,7 +240,9 @@ def _form_encoded(text: str) -> str:
     return quote_plus(text, safe="*", errors="surrogatepass").replace("~", "%7E")
 
 
-def _audience(given: str | None, server: Server) -> str:
+def _audience(given: str | None, server: Server, endpoint: str) -> str:
+    if given == _ENDPOINT:
+        return endpoint
     # The issuer, because a hostile server could name another server's address as its own token endpoint.
     return given or server.issuer or server.token_endpoint
 

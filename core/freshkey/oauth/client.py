@@ -11,14 +11,14 @@ from attrs import evolve, field, frozen
 
 from freshkey._http.messages import Fields, form
 from freshkey.clock import SYSTEM, Clock
-from freshkey.errors import ProtocolError, frameless
+from freshkey.errors import ProtocolError, ProviderRefused, frameless
 from freshkey.model.exchange import Request, Send
 from freshkey.model.identity import Identity
 from freshkey.model.profile import Profile
 from freshkey.oauth import answers, protocol, pushed
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.authentication import Added, ClientAuthentication, PublicClient
-from freshkey.oauth.id_token import identity_of, read_id_token
+from freshkey.oauth.id_token import identity_after_renewal, identity_of, read_id_token
 from freshkey.oauth.id_token_signature import check_signature, keys_request, read_keys
 from freshkey.oauth.protocol import NOTHING, Encode, Grant, Server
 from freshkey.oauth.pushed import PushedRequest
@@ -162,6 +162,29 @@ class OAuthClient:
         claims = read_id_token(answer, server=self.server, client_id=self.client_id, now=now, nonce=nonce)
         return identity_of(claims, organization=organization)
 
+    def identity_after_renewal(
+        self, answer: TokenAnswer, *, known: Identity, organization: str | None = None
+    ) -> tuple[Identity, ProviderRefused | None]:
+        """Return whose the tokens of a renewal are, and why they must not be used, if so (section 12.2).
+
+        Sends and raises nothing, because the new refresh token must be saved before anything else can fail. An ID token
+        that says nothing, or nothing valid, leaves what is known; but if it is the server's and names another user,
+        it does not matter what else is wrong with it, such as its times on a computer whose clock is.
+
+        Args:
+            answer: The response.
+            known: Who signed in.
+            organization: As for `identity_of`.
+        """
+        return identity_after_renewal(
+            answer,
+            known,
+            server=self.server,
+            client_id=self.client_id,
+            now=self.clock.now().wall,
+            organization=organization,
+        )
+
     @frameless
     def verified_identity(
         self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None
@@ -229,15 +252,26 @@ class OAuthClient:
         answers.read_revocation(self.send(request), self.clock.now().wall)
 
     @frameless
+    def ensure_authenticates(self) -> None:
+        """Raise what would be raised when this client authenticates, such as for a key of another kind; sends nothing.
+
+        `authorize` calls it before the user is asked for anything.
+        """
+        self._authenticated(self.server.token_endpoint, NOTHING, NOTHING)
+
+    @frameless
     def push(self, fields: Fields) -> PushedRequest:
         """Push the parameters of an authorization request (RFC 9126), for `authorize`.
 
         Raises:
             ConfigurationError: The server has no pushed authorization request endpoint.
+            LoginRequired: The client's secret or key is not accepted (``client-not-accepted``).
         """
-        extra, headers = self._authenticated(self.extra, self.headers)
+        url = self.server.pushed_authorization_request_endpoint or ""
+        extra, headers = self._authenticated(url, self.extra, self.headers)
         request = pushed.pushed_request(self.server, fields=fields, extra=extra, headers=headers)
-        return pushed.read_pushed(self.send(request), self.clock.now().wall)
+        as_itself = not isinstance(self.authentication, PublicClient)
+        return pushed.read_pushed(self.send(request), self.clock.now().wall, as_itself=as_itself)
 
     def completed(self, request: Callable[..., Request], extra: Fields, headers: Mapping[str, str]) -> Request:
         """Return what a function of `freshkey.oauth.protocol` makes of this client, its fields and its headers."""
@@ -264,11 +298,11 @@ class OAuthClient:
         return evolve(answer, refresh_token=None)
 
     def _encode(self, url: str, fields: Fields, headers: Mapping[str, str]) -> Request:
-        return self.encode(url, *self._authenticated(fields, headers))
+        return self.encode(url, *self._authenticated(url, fields, headers))
 
-    def _authenticated(self, fields: Fields, headers: Mapping[str, str]) -> Added:
+    def _authenticated(self, url: str, fields: Fields, headers: Mapping[str, str]) -> Added:
         return self.authentication.apply(
-            fields, headers, client_id=self.client_id, server=self.server, clock=self.clock
+            fields, headers, client_id=self.client_id, server=self.server, endpoint=url, clock=self.clock
         )
 
     def _token(self, request: Request, *, as_itself: bool = False) -> TokenAnswer:

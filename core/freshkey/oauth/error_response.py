@@ -76,6 +76,8 @@ USER_CODES: Final = frozenset(
 """Only the user can resolve these, by signing in; so can a dead refresh token (`freshkey.oauth.vendor_words`)."""
 
 HINTS: Final = {
+    "invalid_client": "Check client_id, the client's secret or key, and how it authenticates, in the settings",
+    "unauthorized_client": "Check at the provider which grant types client_id is registered for",
     "invalid_scope": "Check the scopes in the provider's settings; not every server knows offline_access",
     "invalid_target": "Check the resource and the audience in the provider's settings",
 }

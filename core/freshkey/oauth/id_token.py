@@ -10,18 +10,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from attrs import evolve
+
 from freshkey._json import parse_json_object
-from freshkey.errors import ConfigurationError, ProtocolError, frameless
+from freshkey.errors import ConfigurationError, ProtocolError, ProviderRefused, frameless
 from freshkey.model.identity import Identity
 from freshkey.oauth.answers import TokenAnswer
 from freshkey.oauth.protocol import Server
 from freshkey.secret import MAX_TOKEN
 
+
+log = logging.getLogger(__name__)
 
 _LEEWAY: Final = 180.0
 """Seconds before its time and after its end that an ID token is read: a few minutes, for clocks that differ (point 9).
@@ -99,6 +104,36 @@ def identity_of(claims: Mapping[str, Any], *, organization: str | None = None, a
         organization=text(organization) if organization else None,
         display_name=text("name", "preferred_username", "nickname", "login"),
     )
+
+
+def identity_after_renewal(
+    answer: TokenAnswer, known: Identity, *, server: Server, client_id: str, now: float, organization: str | None
+) -> tuple[Identity, ProviderRefused | None]:
+    """Return whose the tokens of a renewal are, and why they must not be used; see the method of `OAuthClient`."""
+    if server.issuer is None or "id_token" not in answer.extra:
+        return known, None
+    try:
+        claims = read_id_token(answer, server=server, client_id=client_id, now=now)
+    except ProtocolError as error:
+        claims = _claims_of(answer, server)
+        if not identity_of(claims, organization=organization).differs_from(known):
+            log.warning("ignored the ID token of a renewal: %s", error.message)
+            return known, None
+    found = identity_of(claims, organization=organization)
+    if found.differs_from(known):
+        message = "the authorization server answered the renewal with the tokens of another user"
+        return known, ProviderRefused(message, hint=f"{_REPORT}, then sign in again", code="another-user")
+    # The ID token of a renewal often has no name.
+    return evolve(found.completed_by(known), display_name=found.display_name or known.display_name), None
+
+
+def _claims_of(answer: TokenAnswer, server: Server) -> Mapping[str, Any]:
+    """Return the claims of an ID token of this server, unchecked; none if it cannot be read."""
+    with suppress(ProtocolError):
+        claims = _part(answer, 2)
+        if claims.get("iss") == server.issuer and not subject_flaw(claims):
+            return claims
+    return {}
 
 
 def _number(value: object) -> str | None:

@@ -183,7 +183,7 @@ class _Search:
             raise _anothers(self.issuer, named)
         first = not self.found
         grants = facts.get("grant_types_supported")
-        if first and isinstance(grants, list) and not any(grant in _WITH_USER for grant in grants):
+        if first and isinstance(grants, list) and _WITH_USER.isdisjoint(_words(grants)):
             self.required = tuple(name for name in _REQUIRED if name != _AUTHORIZATION)
         for name in (*_FACTS, *_REQUIRED, *_OPTIONAL):
             value = facts.get(name)
@@ -210,7 +210,7 @@ class _Search:
                 raise _flaw(
                     f"the metadata of the authorization server has an unsafe {name}",
                     # The host is not named: a hint to allow it would help whoever planted it.
-                    hint="Check the issuer. If the provider documents another host for it, allow that one",
+                    hint="Check the issuer. If the provider documents another host for it, allow that one (hosts)",
                     code="invalid-metadata",
                 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -35,6 +36,8 @@ TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange" 
 
 JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 """The type of a token that is a JSON Web Token of any kind (RFC 8693, section 3)."""
+
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]+")  # RFC 6749, section 3.3
 
 _RANDOM_BYTES: Final = 32
 """256 bits, which RFC 7636 (section 7.1) recommends for the verifier; the state has the same size."""
@@ -164,6 +167,12 @@ def authorization_fields(
     extra: Fields = NOTHING,
 ) -> dict[str, str | Sequence[str]]:
     """Return the parameters of `authorization_url`, to push them to the server. Raises like that function."""
+    if extra.get("response_mode", "query") != "query":
+        raise ConfigurationError(
+            "response_mode must be query: in a form or a fragment, the response does not reach this program",
+            hint="Remove it from the extra parameters",
+            code="reserved-parameter",
+        )
     fields = {
         "response_type": "code",
         "client_id": client_id,
@@ -348,7 +357,16 @@ def device_token_request(
 
 
 def _scope(scopes: tuple[str, ...]) -> dict[str, str]:
-    """Return the scope field, or nothing: an empty scope is not valid (RFC 6749, section 3.3)."""
+    """Return the scope field, or nothing: an empty scope is not valid (RFC 6749, section 3.3).
+
+    One item with several scopes would be the same request, but whoever looks for one of them would not find it.
+    """
+    if not all(map(_SCOPE.fullmatch, scopes)):
+        raise ConfigurationError(
+            "a scope is empty, or has a space or another character that scopes cannot have",
+            hint='Write each scope as an item of its own: scopes = ["openid", "email"]',
+            code="invalid-setting",
+        )
     return {"scope": " ".join(scopes)} if scopes else {}
 
 

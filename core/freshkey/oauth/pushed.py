@@ -21,6 +21,9 @@ from freshkey.secret import is_token
 _MAX_REFERENCE: Final = 1024
 _HINT: Final = "Check the client ID, the scopes and the redirect URI in the provider's settings"
 
+_NOT_ACCEPTED: Final = "client-not-accepted"
+"""The code of `refusal_error` for a client that authenticates, and in vain."""
+
 _DEFAULT_LIFETIME: Final = 60.0
 _MAX_LIFETIME: Final = 3600.0
 
@@ -67,8 +70,10 @@ def pushed_request(
     return form(endpoint, {**extra, **fields}, headers)
 
 
-def read_pushed(response: Response, now: float) -> PushedRequest:
+def read_pushed(response: Response, now: float, *, as_itself: bool = False) -> PushedRequest:
     """Read the response (sections 2.2 and 2.3).
+
+    `as_itself` is whether the client authenticated with a secret or key of its own.
 
     Raises:
         FreshkeyError: As `freshkey.oauth.read_token` does, if the server refuses or fails.
@@ -77,9 +82,11 @@ def read_pushed(response: Response, now: float) -> PushedRequest:
     facts: Mapping[str, Any] | None = read_members(response)
     refusal = read_refusal(response)
     if facts is None or response.status not in {200, 201} or refusal.code is not None:
-        failure = refusal_error(response, now)
+        failure = refusal_error(response, now, as_itself=as_itself)
         if failure.code == "request-refused" and refusal.code not in HINTS:
             failure = ProviderRefused(failure.message, hint=_HINT, code=failure.code)
+        if failure.code == _NOT_ACCEPTED:
+            failure.hint = "Check the client's secret or key, and client_id, in the provider's settings"
         raise failure
     reference, lifetime = facts.get("request_uri"), facts.get("expires_in")
     if not is_token(reference, _MAX_REFERENCE):
@@ -114,13 +121,14 @@ def push(
     """Push a request; return the URL that refers to it and its end, or None if the plain URL must do.
 
     Raises:
-        FreshkeyError: The server accepts nothing else, and could not be reached or refused.
+        FreshkeyError: The server accepts nothing else, and could not be reached or refused; or it does not accept the
+            client's secret or key, with which the code could not be exchanged either.
     """
     sent = clock.now().elapsed
     try:
         answer = push(fields)
     except FreshkeyError as error:
-        if server.par_required:
+        if server.par_required or error.code == _NOT_ACCEPTED:
             raise
         interaction.notice(f"The server did not take the pushed sign-in request: {error}. Continuing without it")
         return None

@@ -82,6 +82,7 @@ def authorize(
         ConfigurationError: There is no authorization endpoint, or it is not safe to open in a browser.
         TransientError: No loopback port could be bound, or not `Profile.redirect_port`.
     """
+    client.ensure_authenticates()
     state, server, clock = new_state(random), client.server, profile.clock
     pkce = Pkce.create(random)
     listen = functools.partial[RedirectListener](profile.listen or LoopbackListener, state=state, server=server)
@@ -227,7 +228,10 @@ def _race(
     grant = race.result()
     if grant is None:
         raise LoginRequired(
-            f"sign-in timed out after {timeout:g} s", hint="Start the sign-in again", code="sign-in-timed-out"
+            f"sign-in timed out after {timeout:g} s",
+            hint=f"If the browser showed an error, check that {attempt.loopback_uri} is registered for the client, with"
+            " any port. Then start the sign-in again",
+            code="sign-in-timed-out",
         )
     return grant
 

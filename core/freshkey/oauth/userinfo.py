@@ -29,8 +29,15 @@ def userinfo_request(server: Server, *, access_token: Secret, headers: Mapping[s
 
 
 @frameless
-def read_userinfo(request: Request, response: Response, *, clock: Clock) -> Mapping[str, Any]:
+def read_userinfo(request: Request, response: Response, *, clock: Clock, account: str = "sub") -> Mapping[str, Any]:
     """Return the claims in a userinfo response (section 5.3.2). Its ``sub`` must be compared with the known one.
+
+    Args:
+        request: The request.
+        response: The response to it.
+        clock: Used to read ``Retry-After`` dates.
+        account: The claim that will be taken for the user's; with another than ``sub``, the server need not be an
+            OpenID provider, and any JSON object will do.
 
     Raises:
         LoginRequired: The access token is not accepted.
@@ -41,6 +48,8 @@ def read_userinfo(request: Request, response: Response, *, clock: Clock) -> Mapp
             (``application/jwt``) is not supported.
     """
     raise_for_status(request, response, clock=clock)
+    if account != "sub":
+        return parse_json_object(response.body)
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         signed = "is signed or encrypted, which is not supported" if kind == "application/jwt" else "is not JSON"

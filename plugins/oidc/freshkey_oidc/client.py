@@ -28,7 +28,7 @@ def client(profile: Profile, server: oauth.Server, *, method: str | None = None)
         ConfigurationError: Its secret or key cannot be read or used.
     """
     settings = profile.settings_as(OidcSettings)
-    if settings.client_id is None:
+    if not settings.client_id:
         raise ProviderRefused("client_id is not set", hint=setup(profile), code="oidc-client-id-missing")
     authentication = _authentication(settings, method or authenticates_by(settings, server))
     return oauth.OAuthClient.of(
@@ -54,9 +54,10 @@ def missing_secret(profile: Profile) -> str | None:
     settings = profile.settings_as(OidcSettings)
     if settings.client_secret_variable and not os.environ.get(settings.client_secret_variable):
         return f"Set {settings.client_secret_variable} to the client secret"
-    for file in (settings.client_secret_file, settings.private_key_file):
+    files = {"secret": settings.client_secret_file, "private key (PEM)": settings.private_key_file}
+    for what, file in files.items():
         if file is not None and not file.exists():
-            return f"Write the client's secret or private key to {shown_path(str(file)) or 'the file in the settings'}"
+            return f"Write the client's {what} to {shown_path(str(file)) or 'the file in the settings'}"
     hint = f"Set client_secret_variable or private_key_file under [profiles.{profile.name}] in config.toml"
     return None if settings.confidential else hint
 

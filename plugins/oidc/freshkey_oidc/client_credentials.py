@@ -15,7 +15,8 @@ def detect(profile: Profile) -> Detected | None:
     settings = profile.settings_as(OidcSettings)
     if settings.flow != "client-credentials" or settings.client_id is None or missing_secret(profile):
         return None
-    return Detected(kind="client credentials", origin=f"client_id {settings.client_id}")
+    named = (f"client_id {settings.client_id}", settings.client_secret_variable)
+    return Detected(kind="client credentials", origin=" and ".join(filter(None, named)))
 
 
 def setup(profile: Profile) -> str | None:

@@ -13,8 +13,7 @@ from freshkey_oidc.settings import OidcSettings
 
 def detect_variable(profile: Profile) -> Detected | None:
     """Report the variable that the settings name, if it is set."""
-    name = profile.settings_as(OidcSettings).token_variable
-    return None if name is None else plugin.detected_variable(name, os.environ, kind="token")
+    return plugin.detected_variable(profile.settings_as(OidcSettings).token_variable, os.environ, kind="token")
 
 
 def detect_descriptor(profile: Profile) -> Detected | None:

@@ -16,8 +16,8 @@ from freshkey_oidc.settings import OidcSettings
 
 
 _HINT: Final = (
-    "Check that the identity token has not expired, that the issuer trusts who issued it and expects its subject and "
-    "audience, and the scopes, resource and audience in the settings"
+    "Check client_id and what authenticates it, that the identity token has not expired, that the issuer trusts who "
+    "issued it and expects its subject and audience, and the scopes, resource and audience in the settings"
 )
 
 
@@ -47,7 +47,7 @@ def acquire(profile: Profile) -> OidcToken:
 
 def _client(profile: Profile, settings: OidcSettings) -> oauth.OAuthClient:
     server = issuer.server(profile)
-    if settings.client_id is None and settings.exchange != "client-assertion":
+    if not settings.client_id and settings.exchange != "client-assertion":
         # Optional in these requests (RFC 7521, section 4.1; RFC 8693, section 2.1).
         return oauth.OAuthClient.of(profile, server, "", extra=settings.token_parameters)
     # The identity token authenticates it; a secret that is set for something else need not be there.

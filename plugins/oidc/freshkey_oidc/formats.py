@@ -17,11 +17,13 @@ class OidcToken(OAuthToken):
         authentication: How the client authenticated when it was issued, by the name of OpenID Connect Core 1.0,
             section 9; renewals choose between header and body by it.
         userinfo_endpoint: Says whose token it is, if the issuer has such an endpoint.
+        subject: The ``sub`` of the ID token that was verified at the sign-in.
         variable: The environment variable in which programs that freshkey starts get it.
     """
 
     authentication: str = "none"
     userinfo_endpoint: str | None = None
+    subject: str | None = None
     variable: str | None = None
 
     def _environment(self) -> dict[str, str]:

@@ -23,7 +23,7 @@ def inspect(profile: Profile, credential: Credential) -> Inspection:
         return Inspection(validity=Validity.UNCHECKABLE, identity=whose, detail="there is no userinfo endpoint to ask")
     client = OAuthClient.of(profile, issuer.issued_by(credential), credential.client_id or "")
     try:
-        found = identity.asked(credential.access_token, client, profile, whose)
+        found = identity.asked(credential.access_token, client, profile, whose, credential.subject)
     except LoginRequired:
         return Inspection(validity=Validity.REFUSED, identity=whose, detail="the issuer no longer accepts it")
     except ProviderRefused as error:

@@ -10,7 +10,7 @@ from freshkey.plugin import Credential, Profile
 from freshkey_oidc import identity, issuer
 from freshkey_oidc.client import client as client_of
 from freshkey_oidc.formats import OidcToken
-from freshkey_oidc.settings import OidcSettings
+from freshkey_oidc.settings import SIGN_IN_SCOPES, OidcSettings
 from freshkey_oidc.tokens import DEFAULT_LIFETIME
 
 
@@ -31,8 +31,9 @@ def renew(profile: Profile, credential: Credential) -> OidcToken:
         )
     settings, client = profile.settings_as(OidcSettings), client_for(profile, credential)
     extra = {"resource": settings.resource} if settings.resource else {}
-    answer = client.refresh(credential.refresh_token, extra=extra)
-    whose, another = identity.of_renewal(answer, client, profile, credential.identity)
+    scopes = (SIGN_IN_SCOPES if settings.scopes is None else settings.scopes) if settings.scopes_at_renewal else ()
+    answer = client.refresh(credential.refresh_token, scopes=scopes, extra=extra)
+    whose, another = identity.of_renewal(answer, client, profile, credential)
     unusable = answer.unusable() or another
     lifetime = DEFAULT_LIFETIME if answer.expires_in is None else answer.expires_in
     return evolve(

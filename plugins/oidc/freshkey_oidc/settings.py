@@ -26,9 +26,15 @@ OPTIONAL: Final = (*(f"{name}_endpoint" for name in _ENDPOINTS), "jwks_uri")
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LOADS_CODE: Final = re.compile(
-    r"PATH|HOME|(LD|DYLD)_.*|(BASH_)?ENV|NODE_OPTIONS|PYTHON(HOME|PATH|STARTUP)|FRESHKEY_(CONFIG|STATE)_DIR"
+    r"(.*_)?(ASKPASS|BROWSER|COMMAND|DIR|EDITOR|ENV|HOME|OPTIONS|OPTS|PAGER|PATH|PROXY|SHELL|SSH)"
+    r"|(LD|DYLD)_.*|(PERL|PYTHON|RUBY)[A-Z0-9]+|IFS|PS4"
 )
 """Variables that decide which code or settings programs use: an issuer chooses the text of its tokens."""
+_PROTOCOL_S: Final = re.compile(
+    r"(client_|subject_)?(assertion|token)(_type)?|client_(id|secret)|(device_)?code|code_verifier|grant_type"
+    r"|redirect_uri|refresh_token|scope|token_type_hint"
+)
+"""Parameters that are set by the protocol; the others of a request can be added."""
 _UNBOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": False})
 """Marks settings with URLs to which no secret of a stored sign-in is sent."""
 _BOUND: Final[Mapping[str, object]] = MappingProxyType({"bound": True})
@@ -59,11 +65,14 @@ class OidcSettings:
         key_id: ``kid`` of that key.
         key_algorithm: The algorithm that it signs with.
         certificate_thumbprint: ``x5t#S256`` of the certificate of that key, for issuers that find keys by it.
-        assertion_audience: ``aud`` of what it signs; the issuer by default.
+        assertion_audience: ``aud`` of what it signs; the issuer by default, and with ``endpoint`` the address of each
+            request.
         client_authentication: How the application authenticates. None takes what fits the settings and the metadata.
         flow: How to get a token: in a ``browser``, with the code of a ``device``, or for the application itself, with
             ``client-credentials``.
         scopes: The scopes to request. None requests `SIGN_IN_SCOPES` for a sign-in, and nothing otherwise.
+        scopes_at_renewal: Whether to request them again with each renewal; without it, the issuer keeps the granted
+            ones (RFC 6749, section 6).
         resource: The APIs that the token is for, as URIs (RFC 8707).
         audience: The same for issuers that want this parameter, by their own names (RFC 8693, section 2.1).
         authorization_parameters: More parameters of the authorization request in the browser, such as ``prompt``.
@@ -111,6 +120,7 @@ class OidcSettings:
     client_authentication: Authentication | None = None
     flow: Literal["browser", "device", "client-credentials"] = "browser"
     scopes: tuple[str, ...] | None = field(default=None, metadata=_BOUND)
+    scopes_at_renewal: bool = False
     resource: tuple[str, ...] = field(default=(), metadata=_BOUND)
     audience: tuple[str, ...] = field(default=(), metadata=_BOUND)
     authorization_parameters: Mapping[str, str] = field(factory=dict, metadata=_UNBOUND)
@@ -148,6 +158,8 @@ class OidcSettings:
             raise _invalid(f"hosts {flaw}")
         if not self.redirect_path.startswith("/"):
             raise _invalid("redirect_path must begin with a slash")
+        if taken := next(filter(_PROTOCOL_S.fullmatch, self.token_parameters), None):
+            raise _invalid(f"token_parameters must not contain {taken}, which the protocol sets")
         if sum(map(bool, (self.client_secret, self.client_secret_variable, self.client_secret_file))) > 1:
             raise _invalid("only one of client_secret, client_secret_variable and client_secret_file may be set")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from freshkey.oauth import OAuthClient, TokenAnswer, authorize, device_sign_in, new_state
 from freshkey.plugin import Interaction, Profile
 from freshkey_oidc import identity, issuer, tokens
@@ -26,17 +28,19 @@ def sign_in(profile: Profile, interaction: Interaction) -> OidcToken:
     openid = ("jwks_uri", "userinfo_endpoint") if "openid" in scopes else ()
     device = ("device_authorization_endpoint",) if settings.flow == "device" else ()
     client = client_of(profile, issuer.server(profile, ("revocation_endpoint", *openid, *device)))
-    nonce = None
-    if settings.flow == "device":
+    nonce = new_state() if openid and not device else None
+    if device:
         answer = device_sign_in(profile, client, interaction, scopes=scopes, extra=settings.addressed())
     else:
-        nonce = new_state() if openid else None
         answer = _by_browser(profile, client, interaction, scopes, nonce)
-    if answer.refresh_token is None and "offline_access" in scopes:
-        how = 'Some issuers grant one only in the browser, with authorization_parameters = { prompt = "consent" }'
+    if answer.refresh_token is None and answer.expires_in is not None:
+        how = 'Request offline_access; some issuers also want authorization_parameters = { prompt = "consent" }'
         interaction.notice(f"There is no refresh token, so the sign-in ends with its access token. {how}")
-    whose = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
-    return tokens.issued(answer, client, profile, scopes=scopes, identity=whose, automatic=False)
+    whose, subject = identity.of_sign_in(answer, client, profile, interaction, nonce=nonce)
+    if openid and whose.account is None:
+        interaction.notice("The issuer does not say who signed in: there is no ID token that can be verified")
+    token = tokens.issued(answer, client, profile, scopes=scopes, identity=whose, automatic=False)
+    return evolve(token, subject=subject)
 
 
 def _by_browser(
@@ -46,8 +50,6 @@ def _by_browser(
     # A nonce ties the ID token to this sign-in (OpenID Connect Core 1.0, section 3.1.2.1): no setting replaces it.
     more = {"login_hint": profile.account if settings.login_hint else None, **settings.authorization_parameters}
     named = {name: value for name, value in (more | {"nonce": nonce}).items() if value is not None}
-    # What cannot authenticate, such as a key of another kind, is an error before the user has signed in.
-    client.authentication.apply({}, {}, client_id=client.client_id, server=client.server, clock=profile.clock)
     grant = authorize(
         profile,
         client,

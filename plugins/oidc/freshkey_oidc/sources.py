@@ -52,7 +52,7 @@ _USES: Final = {
     IDENTITY_TOKEN.id: "exchange identity_token identity_token_file identity_token_variable identity_token_audience"
     " subject_token_type",
     SIGN_IN.id: "authorization_parameters login_hint authorization_endpoint device_authorization_endpoint jwks_uri"
-    " redirect_host redirect_path single_use repeats_for",
+    " redirect_host redirect_path scopes_at_renewal single_use repeats_for",
     f"{CLIENT_CREDENTIALS.id} {SIGN_IN.id}": "flow revocation_endpoint revoke_replaced",
     f"{IDENTITY_TOKEN.id} {CLIENT_CREDENTIALS.id} {SIGN_IN.id}": "issuer client_id client_secret client_secret_variable"
     " client_secret_file private_key_file key_id key_algorithm certificate_thumbprint assertion_audience"

@@ -73,7 +73,7 @@ def test_failure_with_other_settings_is_not_the_last_error(world: World) -> None
         (TransientError("exit status 1", code="command-failed"), "an earlier attempt to renew failed for now"),
         (
             LoginRequired("it has ended", hint="Run: tool login"),
-            "an earlier attempt to renew found that the user must sign in again",
+            "an earlier attempt to renew found that the user must act",
         ),
     ],
 )

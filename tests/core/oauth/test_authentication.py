@@ -134,6 +134,28 @@ def test_the_audience_may_be_given_and_is_the_token_endpoint_of_an_unknown_issue
         assert claims_of(network.sent[0])["aud"] == audience
 
 
+def test_the_audience_may_be_the_address_of_each_request(
+    server: Server, answer: Answer, wire: Callable[..., Any]
+) -> None:
+    server = evolve(server, pushed_authorization_request_endpoint="https://id.example.com/par")
+    network = wire(answer(TOKEN), answer(b""), answer({"request_uri": "urn:r", "expires_in": 60}, 201))
+    method = ClientSecretJwt(SECRET, audience="endpoint")
+    client = OAuthClient(server=server, client_id="me", send=network, authentication=method)
+    client.refresh(Secret("rt"))
+    client.revoke(Secret("rt"))
+    client.push({"client_id": "me", "response_type": "code"})
+    assert [claims_of(request)["aud"] for request in network.sent] == [request.url for request in network.sent]
+    assert len({request.url for request in network.sent}) == 3
+
+
+def test_what_cannot_authenticate_is_known_without_a_request(server: Server, wire: Callable[..., Any]) -> None:
+    client = OAuthClient(server=server, client_id="me", send=wire(), authentication=PrivateKeyJwt(SECRET))
+    with raises_code(ConfigurationError, "invalid-signing-key") as caught:
+        client.ensure_authenticates()
+    assert SECRET.reveal() not in str(caught.value)
+    evolve(client, authentication=ClientSecretJwt(SECRET)).ensure_authenticates()
+
+
 def test_a_private_key_that_is_none_is_not_sent(request_of: RequestOf) -> None:
     with raises_code(ConfigurationError, "invalid-signing-key"):
         request_of(PrivateKeyJwt(SECRET))

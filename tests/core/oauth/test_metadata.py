@@ -465,7 +465,7 @@ def test_a_server_without_users_has_no_authorization_endpoint(
     assert len(network.sent) == 4
 
 
-@pytest.mark.parametrize("grants", [["client_credentials"], []])
+@pytest.mark.parametrize("grants", [["client_credentials"], [], [{}], [[], None, 7]])
 def test_no_authorization_endpoint_is_looked_for_where_no_grant_type_uses_it(
     answer: Answer, wire: Callable[..., Any], grants: list[str]
 ) -> None:

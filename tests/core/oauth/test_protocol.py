@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -28,6 +29,7 @@ from freshkey.oauth import (
     revocation_request,
     token_exchange_request,
 )
+from freshkey.oauth.protocol import authorization_fields
 from freshkey.secret import Secret
 from raises_code import raises_code
 
@@ -196,6 +198,23 @@ def test_requests_can_be_json_and_have_extra_headers(server: Server) -> None:
     assert request.headers["Content-Type"] == "application/json"
     assert request.headers["anthropic-beta"] == "x"
     assert json.loads(request.body) == {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "me"}
+
+
+@pytest.mark.parametrize("scopes", [("openid email",), ("openid", ""), (" ",), ("a\n",), ('"a"',), ("é",)])
+def test_scopes_are_items_of_their_own(scopes: tuple[str, ...]) -> None:  # RFC 6749, section 3.3
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
+        refresh_request(
+            Server(token_endpoint="https://x.example/"), client_id="me", refresh_token=Secret("r"), scopes=scopes
+        )
+    assert "an item of its own" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("mode", ["form_post", "fragment", "query.jwt"])
+def test_response_reaches_no_program_but_in_a_query(mode: str, pkce: Pkce) -> None:
+    ask = partial(authorization_fields, client_id="me", redirect_uri="http://x/", scopes=(), state="s", pkce=pkce)
+    with raises_code(ConfigurationError, "reserved-parameter"):
+        ask(extra={"response_mode": mode})
+    assert ask(extra={"response_mode": "query"})["response_mode"] == "query"
 
 
 def test_client_id_and_scope_of_the_assertion_request_are_optional() -> None:  # RFC 7523, section 2.1

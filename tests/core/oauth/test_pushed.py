@@ -7,7 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from freshkey.errors import ConfigurationError, FreshkeyError, ProtocolError, ProviderRefused, TransientError
+from freshkey.errors import (
+    ConfigurationError,
+    FreshkeyError,
+    LoginRequired,
+    ProtocolError,
+    ProviderRefused,
+    TransientError,
+)
 from freshkey.model.exchange import Response
 from freshkey.oauth import Grant, OAuthClient, PushedRequest, Server, authorize, discover
 from freshkey.oauth.pushed import PushedTarget, pushed_request, read_pushed
@@ -135,6 +142,9 @@ def test_a_response_without_a_usable_reference(answer: Answer, reference: object
 def test_errors_are_those_of_the_token_endpoint(answer: Answer) -> None:
     with pytest.raises(ProviderRefused):
         read_pushed(answer({"error": "invalid_client"}, 401), 0.0)
+    with raises_code(LoginRequired, "client-not-accepted") as caught:
+        read_pushed(answer({"error": "invalid_client"}, 401), 0.0, as_itself=True)
+    assert "secret or key" in (caught.value.hint or "")
     with pytest.raises(TransientError):
         read_pushed(answer({"error": "temporarily_unavailable"}, 503), 0.0)
 

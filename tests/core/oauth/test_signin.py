@@ -458,6 +458,7 @@ def test_the_attempt_ends_after_five_minutes(sign_in: SignIn, threads: Callable[
         with raises_code(LoginRequired, "sign-in-timed-out") as caught:
             attempt.result(10)
         assert "300 s" in str(caught.value)
+        assert parameters(opened[0])["redirect_uri"] in (caught.value.hint or "")
 
     assert refuses(parameters(opened[0])["redirect_uri"])
     assert threads() == []

@@ -108,7 +108,7 @@ def test_tokens_of_the_other_account_are_not_served(
     login(keeper, issuer, "ada")
     become(issuer, "bob")
     freshkey_clock.advance(3601.0)
-    with raises_code(ProviderRefused, "oidc-another-user"):
+    with raises_code(ProviderRefused, "another-user"):
         keeper.get("work", account="ada")
     become(issuer, "ada")
     keeper.refresh("work", account="ada")

@@ -136,6 +136,14 @@ TOKENS: dict[str, tuple[Mapping[str, Any], type[FreshkeyError], str]] = {
 }
 
 
+def test_hint_after_a_secret_that_is_not_accepted_names_it(keeper: Keeper, issuer: ScriptedIssuer) -> None:
+    issuer.metadata["token_endpoint"] = f"{ISSUER}/other-token"
+    issuer.http.on("POST", f"{ISSUER}/other-token", status=401, json={"error": "invalid_client"})
+    with raises_code(ProviderRefused, "request-refused") as caught:
+        login(keeper, issuer)
+    assert "secret or key" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("which", TOKENS)
 def test_token_endpoint_refuses_or_answers_nonsense(
     which: str, keeper: Keeper, issuer: ScriptedIssuer, caplog: pytest.LogCaptureFixture
@@ -185,12 +193,12 @@ def test_inspection_does_not_take_another_user_for_the_owner(keeper: Keeper, iss
 # --- pushed requests -------------------------------------------------------------------------------------------------
 
 
-def refuse_pushed(issuer: ScriptedIssuer, *, required: bool) -> None:
+def refuse_pushed(issuer: ScriptedIssuer, *, required: bool, status: int = 400, error: str = "invalid_request") -> None:
     issuer.metadata |= {
         "pushed_authorization_request_endpoint": f"{ISSUER}/push",
         "require_pushed_authorization_requests": required,
     }
-    issuer.http.on("POST", f"{ISSUER}/push", status=400, json={"error": "invalid_request"})
+    issuer.http.on("POST", f"{ISSUER}/push", status=status, json={"error": error})
 
 
 def test_pushed_request_that_is_refused_ends_the_sign_in_if_the_issuer_takes_no_other(
@@ -209,6 +217,18 @@ def test_pushed_request_that_is_refused_is_sent_by_the_browser_otherwise(
     with issuer.user() as user:
         keeper.login(interaction=user)
     assert any("Continuing without it" in notice for notice in user.notices)
+
+
+def test_client_whose_secret_is_not_accepted_is_told_before_the_browser_opens(
+    make_keeper: MakeKeeper, issuer: ScriptedIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_pushed(issuer, required=False, status=401, error="invalid_client")
+    monkeypatch.setenv("APP_SECRET", "made-up-secret")
+    keeper = make_keeper(client_secret_variable="APP_SECRET")
+    with issuer.user() as user, raises_code(LoginRequired, "client-not-accepted") as caught:
+        keeper.login(interaction=user)
+    assert user.opened == []
+    assert "secret or key" in (caught.value.hint or "")
 
 
 # --- devices ---------------------------------------------------------------------------------------------------------
@@ -300,7 +320,7 @@ def test_renewal_with_the_tokens_of_another_user_is_kept_and_never_served(
     login(keeper, issuer)
     issuer.claims = {"sub": "user-2"}
     freshkey_clock.advance(3601)
-    with raises_code(ProviderRefused, "oidc-another-user"):
+    with raises_code(ProviderRefused, "another-user"):
         keeper.get()
     issuer.claims = {}
     freshkey_clock.advance(3601)

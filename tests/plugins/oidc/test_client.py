@@ -223,8 +223,9 @@ def test_what_is_missing_is_found_without_reading_a_file(
         "Set client_secret_variable or private_key_file under [profiles.test] in config.toml"
     )
     assert missing_secret(make_profile(client_secret_variable="APP_SECRET")) == "Set APP_SECRET to the client secret"
-    for name in ("client_secret_file", "private_key_file"):
-        assert (missing_secret(make_profile(**{name: missing})) or "").startswith("Write the client's secret")
+    for name, what in (("client_secret_file", "secret"), ("private_key_file", "private key (PEM)")):
+        told = missing_secret(make_profile(**{name: missing})) or ""
+        assert told.startswith(f"Write the client's {what} to ")
         assert missing_secret(make_profile(**{name: there})) is None
     monkeypatch.setenv("APP_SECRET", "a-secret")
     assert missing_secret(make_profile(client_secret_variable="APP_SECRET")) is None

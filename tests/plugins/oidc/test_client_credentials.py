@@ -130,7 +130,7 @@ def test_client_is_found_only_if_the_flow_chooses_it_and_it_can_authenticate(
     monkeypatch.setenv("APP_SECRET", "a-secret")
     found = CLIENT_CREDENTIALS.detect(make_profile(**flow, client_secret_variable="APP_SECRET"))
     assert found is not None
-    assert (found.kind, found.origin) == ("client credentials", f"client_id {CLIENT}")
+    assert (found.kind, found.origin) == ("client credentials", f"client_id {CLIENT} and APP_SECRET")
     assert issuer.http.requests == []
 
 

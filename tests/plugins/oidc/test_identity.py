@@ -154,6 +154,14 @@ def test_claim_of_the_account_can_be_that_of_a_server_without_openid(
     assert token.identity == Identity(account="583231", display_name="octocat")
 
 
+def test_sub_of_the_id_token_counts_more_than_a_name_that_a_user_has_chosen(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn
+) -> None:
+    issuer.userinfo = {"sub": "user-2", "preferred_username": "user-1", "email": "eve@example.test"}
+    token = sign_in(make_profile(account_claim="preferred_username"))
+    assert (token.subject, token.identity) == ("user-1", Identity(account="user-1"))
+
+
 @pytest.mark.parametrize(
     "how",
     [

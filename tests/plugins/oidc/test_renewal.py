@@ -158,10 +158,21 @@ def test_tokens_of_another_user_are_kept_and_not_served(
     issuer.claims = {"sub": "user-2"}
     newer = renew(profile, held)
     assert isinstance(newer.unusable, ProviderRefused)
-    assert newer.unusable.code == "oidc-another-user"
+    assert newer.unusable.code == "another-user"
     assert newer.refresh_token == Secret("refresh-2")
     assert newer.lifetime == 0.0
     assert newer.identity == held.identity
+
+
+def test_tokens_of_another_user_are_not_served_if_another_claim_names_the_account_either(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn
+) -> None:
+    profile = make_profile(account_claim="email")
+    held = sign_in(profile)
+    issuer.claims = {"sub": "user-2"}
+    newer = renew(profile, held)
+    assert isinstance(newer.unusable, ProviderRefused)
+    assert newer.unusable.code == "another-user"
 
 
 @pytest.mark.parametrize("keys", [{}, {"jwks_uri": f"{ISSUER}/keys"}], ids=["without keys", "with keys"])
@@ -224,6 +235,28 @@ def test_id_token_that_is_wrong_costs_no_tokens(
         newer = renew(profile, held)
     assert (newer.unusable, newer.lifetime, newer.identity) == (None, 3600.0, held.identity)
     assert "ID token" in caplog.text
+
+
+@pytest.mark.parametrize("more", [{"exp": 1}, {"iat": 10**11}, {"aud": "app-2"}], ids=str)
+def test_another_user_is_not_served_because_something_else_is_wrong_too(
+    profile: Profile, issuer: ScriptedIssuer, sign_in: SignIn, more: dict[str, Any]
+) -> None:
+    held = sign_in()
+    issuer.claims = {"sub": "user-2", **more}
+    newer = renew(profile, held)
+    assert isinstance(newer.unusable, ProviderRefused)
+    assert (newer.unusable.code, newer.identity) == ("another-user", held.identity)
+
+
+@pytest.mark.parametrize("scopes", [None, ("openid", "https://api.example.test/.default")])
+def test_scopes_are_requested_again_where_the_settings_say_so(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, sign_in: SignIn, scopes: tuple[str, ...] | None
+) -> None:
+    held = sign_in(make_profile(scopes=scopes))
+    renew(make_profile(scopes=scopes), held)
+    assert "scope" not in issuer.asked[-1]
+    renew(make_profile(scopes=scopes, scopes_at_renewal=True), held)
+    assert issuer.asked[-1]["scope"] == [" ".join(scopes or ("openid", "offline_access"))]
 
 
 def test_id_token_that_is_unreadable_costs_no_tokens(profile: Profile, issuer: ScriptedIssuer, sign_in: SignIn) -> None:

@@ -61,6 +61,33 @@ def test_variable_must_have_the_name_of_one(name: str, value: str) -> None:
     assert name in caught.value.message
 
 
+LOADS_CODE = (
+    *("PATH", "LD_AUDIT", "PERL5OPT", "RUBYOPT", "JAVA_TOOL_OPTIONS", "GIT_SSH_COMMAND", "PROMPT_COMMAND", "NODE_PATH"),
+    *("PYTHONUSERBASE", "GCONV_PATH", "PS4", "GIT_ASKPASS", "https_proxy", "FRESHKEY_STATE_DIR"),
+)
+LOADS_NONE = ("GITHUB_TOKEN", "NODE_AUTH_TOKEN", "PYPI_TOKEN", "PYTHON_TOKEN", "PATH_TOKEN", "token")
+
+
+@pytest.mark.parametrize("name", LOADS_CODE)
+def test_token_is_in_no_variable_from_which_programs_load_code(name: str) -> None:
+    with raises_code(ConfigurationError, "invalid-setting"):
+        OidcSettings(environment_variable=name)
+
+
+@pytest.mark.parametrize("name", LOADS_NONE)
+def test_token_may_be_in_any_other_variable(name: str) -> None:
+    assert OidcSettings(environment_variable=name).environment_variable == name
+
+
+@pytest.mark.parametrize("name", ["grant_type", "client_id", "refresh_token", "token", "scope", "client_assertion"])
+def test_parameters_of_the_protocol_are_refused_before_a_sign_in(name: str) -> None:
+    with raises_code(ConfigurationError, "invalid-setting") as caught:
+        OidcSettings(token_parameters={"more": "a", name: "canary"})
+    assert name in caught.value.message
+    assert "canary" not in str(caught.value)
+    OidcSettings(token_parameters={"requested_token_type": "a", "audience": "b", "scope_hint": "c"})
+
+
 @pytest.mark.parametrize("host", ["https://a.test", "a.test/x", "a.test:443", "*.a.test"])
 def test_host_must_be_a_host(host: str) -> None:
     with raises_code(ConfigurationError, "invalid-setting") as caught:

@@ -187,10 +187,10 @@ def test_no_setting_replaces_the_nonce(make_profile: Callable[..., Profile], iss
 
 @pytest.mark.parametrize(
     ("refresh_token", "scopes", "told"),
-    [(None, None, True), (None, ("openid",), False), ("refresh-1", None, False)],
+    [(None, None, True), (None, ("openid",), True), ("refresh-1", None, False)],
     ids=["not granted", "not requested", "granted"],
 )
-def test_user_is_told_that_a_sign_in_cannot_be_renewed_although_that_was_requested(
+def test_user_is_told_that_a_sign_in_cannot_be_renewed(
     make_profile: Callable[..., Profile],
     issuer: ScriptedIssuer,
     refresh_token: str | None,
@@ -201,3 +201,16 @@ def test_user_is_told_that_a_sign_in_cannot_be_renewed_although_that_was_request
     with issuer.user() as user:
         freshkey_oidc.acquire(make_profile(scopes=scopes), SIGN_IN, user)
     assert any('prompt = "consent"' in notice for notice in user.notices) is told
+
+
+def test_user_is_told_that_nobody_says_who_signed_in(make_profile: MakeProfile, issuer: ScriptedIssuer) -> None:
+    issuer.id_token = lambda _: None
+    with issuer.user() as user:
+        assert freshkey_oidc.acquire(make_profile(), SIGN_IN, user).identity.account == "user-1"  # by userinfo
+    assert not any("who signed in" in notice for notice in user.notices)
+    del issuer.metadata["userinfo_endpoint"]
+    issuer.http.on("GET", f"{ISSUER}/.well-known/openid-configuration", status=404)
+    for scopes, told in ((None, True), (("offline_access",), False)):
+        with issuer.user() as user:
+            freshkey_oidc.acquire(make_profile(scopes=scopes), SIGN_IN, user)
+        assert any("who signed in" in notice for notice in user.notices) is told

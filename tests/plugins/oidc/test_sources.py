@@ -51,6 +51,7 @@ EVERY: dict[str, object] = {
     "jwks_uri": f"{ISSUER}/keys",
     "redirect_host": "localhost",
     "redirect_path": "/there",
+    "scopes_at_renewal": True,
     "single_use": False,
     "repeats_for": 10.0,
     "revoke_replaced": False,
@@ -193,7 +194,7 @@ def test_next_step_is_what_is_missing(
 def test_next_step_names_the_file_that_is_missing(keeper: Callable[..., Keeper], tmp_path: Path) -> None:
     file, standard = str(tmp_path / "none.txt"), {"issuer": ISSUER, "client_id": "a"}
     with keeper(**standard, flow="client-credentials", client_secret_file=file) as held:
-        assert held.status("me").next_step == f"Write the client's secret or private key to {file}"
+        assert held.status("me").next_step == f"Write the client's secret to {file}"
     with keeper(**standard, identity_token_file=file) as held:
         assert f"identity token to exchange (identity_token_file = {file})." in (held.status("me").next_step or "")
 

@@ -295,6 +295,14 @@ def test_entra_signs_in_without_microsoft_graph(entra: Vendor, make_profile: Mak
     assert not {"client_secret", "resource"} & entra.forms(ENTRA_TOKEN)[0].keys()
 
 
+def test_entra_gets_the_scopes_again_with_each_renewal(entra: Vendor, make_profile: MakeProfile) -> None:
+    token = entra.sign_in(make_profile("entra"))
+    freshkey_oidc.refresh(make_profile("entra"), token, LoggingReporter())
+    first, renewal = entra.forms(ENTRA_TOKEN)
+    assert renewal["scope"] == " ".join(TABLES["entra"]["scopes"])
+    assert (first["grant_type"], renewal["grant_type"]) == ("authorization_code", "refresh_token")
+
+
 def test_entra_common_is_refused_because_its_metadata_name_another_issuer(
     vendor: Vendor, make_profile: MakeProfile
 ) -> None:

@@ -245,14 +245,14 @@ def _executable(data: bytes) -> None:
 # --- any issuer -----------------------------------------------------------------------------------------------------
 
 
-def _oidc_userinfo(account_claim: str) -> Callable[[bytes], object]:
+def _oidc_userinfo(account_claim: str, subject: str | None = None) -> Callable[[bytes], object]:
     def run(data: bytes) -> None:
         answer = Response(status=200, headers={"content-type": "application/json"}, body=data)
         settings = OidcSettings(account_claim=account_claim, organization_claim="tid")
         profile = scripted(lambda _: answer, settings=settings)
         server = Server(token_endpoint="https://a.example/token", userinfo_endpoint="https://a.example/userinfo")
         client = OAuthClient.of(profile, server, "me")
-        oidc_identity.asked(Secret(SECRET), client, profile, Identity(account="user-1"))
+        oidc_identity.asked(Secret(SECRET), client, profile, Identity(account="user-1"), subject)
 
     return run
 
