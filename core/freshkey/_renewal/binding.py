@@ -23,6 +23,7 @@ from freshkey._commands.command import Command
 from freshkey._renewal.context import ProfileContext
 from freshkey._renewal.plain import plain
 from freshkey.model.credential import Credential
+from freshkey.model.endpoints import hosts_of
 from freshkey.model.profile import Profile
 
 
@@ -68,7 +69,9 @@ def moved(context: ProfileContext, credential: Credential, bound: Mapping[str, A
     changed = sorted(
         name for name in chosen.keys() | bound["settings"].keys() if name not in now or now[name] != then.get(name)
     )
-    return changed[0] if changed else _new_host(context, bound["hosts"])
+    return (
+        changed[0] if changed else _new_host(context, bound["hosts"]) or _lost_host(context, credential, bound["hosts"])
+    )
 
 
 def _moved_since_older(credential: Credential, chosen: Mapping[str, object]) -> str | None:
@@ -89,6 +92,12 @@ def _new_host(context: ProfileContext, hosts: Collection[str]) -> str | None:
         default = evolve(context.profile, settings=type(context.profile.settings)())
         new -= _lower(context.hooks.describe(default).hosts)
     return f"host ({min(new)})" if new else None
+
+
+def _lost_host(context: ProfileContext, credential: Credential, hosts: Collection[str]) -> str | None:
+    """Return a host that is not called any more, although an endpoint of the credential is there."""
+    lost = (_lower(hosts) - _lower(context.description.hosts)).intersection(hosts_of(credential))
+    return f"host ({min(lost)})" if lost else None
 
 
 def _endpoints(profile: Profile) -> tuple[dict[str, object], dict[str, object]]:

@@ -40,7 +40,7 @@ _SENTENCES: Final[dict[type[FreshkeyError], str]] = {
     OutcomeUnknown: "an earlier attempt to renew got no usable response",
     ProtocolError: "an earlier attempt to renew got an invalid response",
     IntermediaryAnswer: "an earlier attempt to renew got a response that is probably not the server's",
-    LoginRequired: "an earlier attempt to renew found that the user must sign in again",
+    LoginRequired: "an earlier attempt to renew found that the user must act",
     ProviderRefused: "the provider rejected an earlier attempt to renew",
     ConfigurationError: "an earlier attempt to renew could not use the configuration",
     TrustNeeded: "an earlier attempt to renew did not run a command that is not trusted",

@@ -111,6 +111,8 @@ class StoredSignIn:
             source = self.context.description.source(credential.source)
             if source is not None and source.automatic and moved(self.context, credential, bound) is not None:
                 return None  # never sent to these endpoints; another one can be had without the user
+            if source is None and credential.renewable:
+                raise _ruled_out(self.context, credential)
             return _belonging(self.context, credential, bound)
         except (LoginRequired, StoreError) as error:
             failure: FreshkeyError = error.with_traceback(None)
@@ -118,6 +120,19 @@ class StoredSignIn:
             return failure
         self.no_store = failure
         return None
+
+
+def _ruled_out(context: ProfileContext, credential: Credential) -> LoginRequired:
+    """Return the error for a sign-in with a source that the settings have ruled out since.
+
+    Another source would replace it: it would be lost without a revocation, and the user would be somebody else.
+    """
+    return LoginRequired(
+        f"the stored sign-in is from source {credential.source!r}, which the settings now rule out",
+        profile=context.profile.name,
+        hint=f"Restore the settings, or run: freshkey logout {context.profile.word}",
+        code="sign-in-settings-changed",
+    )
 
 
 def read(context: ProfileContext) -> Reading:

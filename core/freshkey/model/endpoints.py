@@ -71,11 +71,14 @@ def for_credential(profile: Profile, credential: object) -> Profile:
     A sign-in whose endpoints came from an issuer's metadata is renewed, revoked and asked about there, whether or not
     anybody has asked that issuer since this process started.
     """
-    if not isinstance(credential, Credential):
-        return profile
+    return profile.with_hosts(hosts_of(credential)) if isinstance(credential, Credential) else profile
+
+
+def hosts_of(credential: Credential) -> list[str]:
+    """Return the hosts of the endpoints that a credential is bound to, in lower case."""
     others = (getattr(credential, name, None) for name in ("revocation_endpoint", "userinfo_endpoint"))
     urls = (*credential.binding.values(), *others)
-    return profile.with_hosts([host for url in urls if isinstance(url, str) and (host := host_of(url))])
+    return [host for url in urls if isinstance(url, str) and (host := host_of(url))]
 
 
 def host_of(url: str) -> str | None:

@@ -20,7 +20,7 @@ def description(profile: Profile | None) -> Description:
         title="OpenID Connect",
         settings=OidcSettings,
         formats=FORMATS,
-        sources=sources.of(settings),
+        sources=sources.SOURCES if profile is None else sources.of(settings, profile.source),
         single_use=settings.single_use and settings.flow != "client-credentials",  # which has no refresh token
         repeats_for=settings.repeats_for,
         hosts=_hosts(settings),

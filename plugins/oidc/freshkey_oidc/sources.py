@@ -66,9 +66,13 @@ SOURCES: Final = tuple(
 )
 
 
-def of(settings: OidcSettings) -> tuple[Source, ...]:
-    """Return the sources of a profile: one that gets tokens for the application itself has no sign-in."""
-    return SOURCES[:-1] if settings.flow == "client-credentials" else SOURCES
+def of(settings: OidcSettings, chosen: str | None) -> tuple[Source, ...]:
+    """Return the sources of a profile: it gets tokens for the application itself or for who signs in, never both.
+
+    The one that the profile names (`chosen`) is there all the same, to say what it needs.
+    """
+    other = SIGN_IN if settings.flow == "client-credentials" else CLIENT_CREDENTIALS
+    return tuple(source for source in SOURCES if source.id != other.id or other.id == chosen)
 
 
 _BY_ITSELF: Final[dict[str, Callable[[Profile], Credential]]] = {

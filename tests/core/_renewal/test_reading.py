@@ -425,8 +425,26 @@ def test_stored_credential_of_an_unknown_source_is_not_a_sign_out(world: World) 
     payload = managed.context.codec.encode(evolve(managed.held.credential, source="a newer source"))
     world.store._slots.save(evolve(record, generation=2, payload=payload))
     expire(world)
-    with raises_code(LoginRequired, "no-credential-found"):
+    with raises_code(LoginRequired, "sign-in-settings-changed") as caught:
         keeper.get("me")
+    assert "'a newer source'" in caught.value.message
+    assert (caught.value.hint or "").endswith("freshkey logout me")
+
+
+def test_sign_in_with_a_source_that_is_ruled_out_is_not_replaced(world: World) -> None:
+    keeper = world.signed_in()
+    (managed,) = keeper.all_managed()
+    assert managed.held is not None
+    record, stored = snapshot(world).record, managed.held.credential
+    assert record is not None
+    payload = managed.context.codec.encode(evolve(stored, source="another"))
+    world.store._slots.save(evolve(record, generation=2, payload=payload))
+    world.provider.machine = True  # which gets a credential without a user
+    with raises_code(LoginRequired, "sign-in-settings-changed"):
+        world.keeper().get("me")
+    kept = snapshot(world).payload
+    assert kept is not None
+    assert managed.context.codec.decode(kept).renewal_secret == stored.renewal_secret
 
 
 def test_sources_are_checked_with_the_profile(world: World) -> None:
