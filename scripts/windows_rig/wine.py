@@ -30,6 +30,7 @@ _PROGRAMS: Final = (Path("/usr/lib/wine/wine64"), Path("/usr/lib/wine/wine"))
 _SERVERS: Final = (Path("/usr/lib/wine/wineserver64"), Path("/usr/lib/wine/wineserver"))
 _SECONDS_TO_MAKE: Final = 300.0
 _SECONDS_TO_END: Final = 30.0
+_TIMES_TO_MAKE: Final = 3
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
 _MISSED_LOOKS: Final = 5
 """After how many without a server it has crashed; at first, it is not there yet."""
@@ -80,13 +81,25 @@ class Wine:
             RigError: The prefix cannot be made.
         """
         try:
-            if not (self._prefix / "system.reg").is_file():
-                self._run(["wineboot", "--init"], _SECONDS_TO_MAKE, io.BytesIO())
-                if not (self._prefix / "system.reg").is_file():
-                    raise RigError(f"Wine cannot make a prefix in {self._prefix}")
+            self._make()
             return self._run([windows_path(self._python), *arguments], seconds, output)
         finally:
             self.end()
+
+    def _make(self) -> None:
+        """Make the prefix, if there is none: anew if it fails, as Wine's server crashes now and then."""
+        printed = io.BytesIO()
+        for _ in range(_TIMES_TO_MAKE):
+            if (self._prefix / "system.reg").is_file():
+                return
+            shutil.rmtree(self._prefix, ignore_errors=True)
+            self._run(["wineboot", "--init"], _SECONDS_TO_MAKE, printed)
+            # The server may write the registry only when it ends, which it does some seconds after its last client.
+            self._call_server("-w")
+            self.end()
+        if not (self._prefix / "system.reg").is_file():
+            said = printed.getvalue().decode("utf-8", "replace").strip()
+            raise RigError(f"Wine cannot make a prefix in {self._prefix}; it says:\n{said or 'nothing'}")
 
     def _run(self, words: Sequence[str], seconds: float, output: BinaryIO | None) -> int:
         # With a file or /dev/null as a standard stream, Wine 8 fails with WinError 6.
@@ -133,12 +146,16 @@ class Wine:
 
     def end(self) -> None:
         """End every process of the prefix: they all live in its server, and end with it; or, if it crashed, here."""
-        for option in ("-k", "-w"):
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run([self._server, option], env=self._environ, timeout=_SECONDS_TO_END, check=False)  # noqa: S603
+        self._call_server("-k")
+        self._call_server("-w")
         for process, _ in self._members():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+    def _call_server(self, option: str) -> None:
+        """End the prefix's server (``-k``), or wait until it has ended (``-w``)."""
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run([self._server, option], env=self._environ, timeout=_SECONDS_TO_END, check=False)  # noqa: S603
 
     def _members(self) -> Iterator[tuple[int, str]]:
         """Yield the processes of the prefix, each with its name."""

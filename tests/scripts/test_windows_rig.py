@@ -122,6 +122,26 @@ def test_a_process_without_its_first_thread_is_ended(wine: Wine, tmp_path: Path)
         assert process.wait(30) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_prefix_is_there_once_its_server_has_ended_and_is_made_anew_if_not(
+    failures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, server, tries = tmp_path / "wine", tmp_path / "wineserver", tmp_path / "tries"
+    program.write_text(f"#!/bin/sh\n[ $1 = wineboot ] || exit 7\necho try >>{tries}\nmkdir $WINEPREFIX\n")
+    server.write_text(f"#!/bin/sh\n[ $(wc -l <{tries}) -le {failures} ] || >>$WINEPREFIX/system.reg\n")
+    found = iter([program, server])
+    monkeypatch.setattr("scripts.windows_rig.wine._found", lambda *_: next(found))
+    for each in (program, server):
+        each.chmod(0o700)
+    wine = Wine(tmp_path)
+    if failures == 3:
+        with pytest.raises(RigError, match=r"cannot make a prefix in .*prefix-0; it says:\nnothing"):
+            wine.python([], seconds=60)
+    else:
+        assert wine.python([], seconds=60) == 7
+    assert len(tries.read_text().split()) == min(failures + 1, 3)
+
+
 @pytest.mark.parametrize("words", [[], ["demonstrate"], ["clean", "all"]])
 def test_unknown_command_shows_the_usage(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
