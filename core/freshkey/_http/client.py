@@ -247,7 +247,8 @@ class _Exchange:
             return OutcomeUnknown(
                 f"a request was sent to {self._host}, but its outcome is unknown: {reason}", code="response-lost"
             )
-        return TransientError(f"cannot connect to {self._host}: {reason}", local=True, code="connection-failed")
+        where = urlsplit(self._request.url).netloc.rpartition("@")[2]  # with the port, which may be what is wrong
+        return TransientError(f"cannot connect to {where}: {reason}", local=True, code="connection-failed")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -148,7 +148,14 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(repr(plain(value, _normal)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(repr(_listed(value)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _listed(value: object) -> object:
+    """Return a setting as a plain value; of scopes, audiences or URLs, the order decides nothing."""
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return sorted(map(_normal, value))
+    return plain(value, _normal)
 
 
 def _normal(text: str) -> str:

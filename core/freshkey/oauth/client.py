@@ -153,13 +153,20 @@ class OAuthClient:
         )
         return self._exchanged(request, extra, headers)
 
-    def identity(self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None) -> Identity:
+    def identity(
+        self,
+        answer: TokenAnswer,
+        *,
+        nonce: str | None = None,
+        max_age: float | None = None,
+        organization: str | None = None,
+    ) -> Identity:
         """Return whom the ID token describes that came with a sign-in's tokens; sends nothing.
 
         `organization` is as for `identity_of`; everything else, and what is raised, as for `read_id_token`.
         """
-        now = self.clock.now().wall
-        claims = read_id_token(answer, server=self.server, client_id=self.client_id, now=now, nonce=nonce)
+        now, server = self.clock.now().wall, self.server
+        claims = read_id_token(answer, server=server, client_id=self.client_id, now=now, nonce=nonce, max_age=max_age)
         return identity_of(claims, organization=organization)
 
     def identity_after_renewal(
@@ -187,7 +194,12 @@ class OAuthClient:
 
     @frameless
     def verified_identity(
-        self, answer: TokenAnswer, *, nonce: str | None = None, organization: str | None = None
+        self,
+        answer: TokenAnswer,
+        *,
+        nonce: str | None = None,
+        max_age: float | None = None,
+        organization: str | None = None,
     ) -> Identity:
         """Return what `identity` does, after the signature was verified with the keys that the server publishes.
 
@@ -198,7 +210,7 @@ class OAuthClient:
             FreshkeyError: As `identity`, `freshkey.oauth.id_token_signature.read_keys` and `check_signature` do.
             ConfigurationError: The server publishes no keys.
         """
-        identity = self.identity(answer, nonce=nonce, organization=organization)
+        identity = self.identity(answer, nonce=nonce, max_age=max_age, organization=organization)
         request = keys_request(self.server)
         check_signature(answer, read_keys(request, self.send(request), clock=self.clock))
         return identity

@@ -33,6 +33,11 @@ _LEEWAY: Final = 180.0
 """
 
 _REPORT: Final = "Report this to the provider's support"
+_CLOCK: Final = "Check the clock of this computer. If it is right, report this to the provider's support"
+_HINTS: Final = {
+    **dict.fromkeys(("exp", "iat", "nbf"), _CLOCK),
+    "auth_time": "The provider did not ask the user again after max_age. Report this to its support, or remove max_age",
+}
 
 _PART: Final = r"[A-Za-z0-9_-]"
 _SIGNED: Final = re.compile(rf"({_PART}+)\.({_PART}+)\.{_PART}*")  # RFC 7515, section 3.1; empty without a signature
@@ -42,7 +47,13 @@ _MAX_SUBJECT: Final = 255
 
 @frameless
 def read_id_token(
-    answer: TokenAnswer, *, server: Server, client_id: str, now: float, nonce: str | None = None
+    answer: TokenAnswer,
+    *,
+    server: Server,
+    client_id: str,
+    now: float,
+    nonce: str | None = None,
+    max_age: float | None = None,
 ) -> Mapping[str, Any]:
     """Return the claims of the ID token in a token response, which the caller has just received over TLS.
 
@@ -55,6 +66,8 @@ def read_id_token(
         client_id: The client ID, which must be in ``aud``.
         now: Seconds since 1970-01-01T00:00:00Z, compared with ``exp``, ``iat`` and ``nbf``.
         nonce: What the authorization request sent as ``nonce``, if it did.
+        max_age: Seconds since the user was last asked for a password or the like, if the authorization request sent
+            ``max_age``; compared with ``auth_time``, which is then required (point 13).
 
     Raises:
         ConfigurationError: The issuer of the server is unknown.
@@ -73,13 +86,11 @@ def read_id_token(
         or (None if _lasts(claims.get("exp"), now) else "exp")
         or next((name for name in ("iat", "nbf") if _is_later(claims.get(name), now)), None)
         or (None if nonce is None or _same(claims.get("nonce"), nonce) else "nonce")
+        or (None if max_age is None or _lasts(claims.get("auth_time"), now - max_age) else "auth_time")
         or subject_flaw(claims)
     )
     if flaw:
-        hint = "Check the clock of this computer. If it is right, report this to the provider's support"
-        raise _invalid(
-            f"the ID token has a missing or wrong claim ({flaw})", hint if flaw in {"exp", "iat", "nbf"} else _REPORT
-        )
+        raise _invalid(f"the ID token has a missing or wrong claim ({flaw})", _HINTS.get(flaw, _REPORT))
     return claims
 
 

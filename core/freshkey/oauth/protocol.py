@@ -173,6 +173,8 @@ def authorization_fields(
             hint="Remove it from the extra parameters",
             code="reserved-parameter",
         )
+    if not re.fullmatch("[0-9]{1,9}", str(extra.get("max_age", 0))):
+        raise ConfigurationError("max_age must be a number of seconds", code="invalid-setting")
     fields = {
         "response_type": "code",
         "client_id": client_id,

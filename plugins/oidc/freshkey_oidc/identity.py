@@ -26,13 +26,14 @@ def of_sign_in(
         ProtocolError: The ID token is not the issuer's, not for this client, or not of this sign-in.
         TransientError: The issuer's keys cannot be fetched now.
     """
-    server = client.server
-    organization, known = profile.settings_as(OidcSettings).organization_claim, Identity()
+    settings, known = profile.settings_as(OidcSettings), Identity()
     # What cannot be verified, because the issuer publishes no keys, is not used; some servers write "" for none.
-    if answer.extra.get("id_token") not in (None, "") and server.issuer is not None and server.jwks_uri is not None:
-        known = client.verified_identity(answer, nonce=nonce, organization=organization)
+    if answer.extra.get("id_token") not in (None, "") and client.server.issuer and client.server.jwks_uri:
+        age = settings.authorization_parameters.get("max_age") if nonce else None  # sent with the nonce, or not at all
+        max_age, organization = None if age is None else float(age), settings.organization_claim
+        known = client.verified_identity(answer, nonce=nonce, max_age=max_age, organization=organization)
     subject = known.account
-    if server.userinfo_endpoint is not None and answer.access_token:
+    if client.server.userinfo_endpoint is not None and answer.access_token:
         try:
             known = asked(answer.access_token, client, profile, known, subject)
         except FreshkeyError as error:

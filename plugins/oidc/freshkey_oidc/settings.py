@@ -166,8 +166,7 @@ class OidcSettings:
     @property
     def confidential(self) -> bool:
         """Whether the client has a secret or a key, as far as the settings say (RFC 6749, section 2.1)."""
-        secrets = (self.client_secret, self.client_secret_variable, self.client_secret_file)
-        return any((*secrets, self.private_key_file))
+        return any((self.client_secret, self.client_secret_variable, self.client_secret_file, self.private_key_file))
 
     @property
     def identity_source(self) -> Literal["file", "variable", "github-actions"] | None:

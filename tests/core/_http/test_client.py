@@ -293,7 +293,7 @@ def test_a_refused_connection_is_transient() -> None:
     with raises_code(TransientError, "connection-failed") as caught:
         post(Place(port, queue.SimpleQueue()))
     assert caught.value.local
-    assert "127.0.0.1: Connection refused" in str(caught.value)
+    assert f"127.0.0.1:{port}: Connection refused" in str(caught.value)
 
 
 @proves("FAULT-32", "NET-1")

@@ -236,6 +236,14 @@ def test_url_that_may_lead_elsewhere_is_another_one(careless: World, other: str)
         careless.keeper(settings={"revoke_url": other}).get("me")
 
 
+def test_order_of_a_list_decides_nothing(careless: World) -> None:
+    one, other = "https://c.example", "https://d.example"
+    careless.signed_in(settings={"mirrors": [one, other]})
+    careless.keeper(settings={"mirrors": [other, one]}).refresh("me")
+    with raises_code(LoginRequired, "sign-in-settings-changed"):
+        careless.keeper(settings={"mirrors": [one, one]}).get("me")
+
+
 @proves("STO-11")
 @pytest.mark.parametrize("settings", [MOVED[0], MOVED[2], MOVED[4]], ids=repr)
 def test_sign_in_of_an_older_version_is_sent_only_to_defaults(careless: World, settings: dict[str, object]) -> None:

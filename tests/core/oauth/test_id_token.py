@@ -90,6 +90,25 @@ def test_a_wrong_claim(server: Server, wrong: str) -> None:
     assert ("aud" if name == "azp" else name) in str(caught.value)
 
 
+def aged(server: Server, authenticated: object) -> object:
+    answer = answer_with(token(auth_time=authenticated))
+    return read_id_token(answer, server=server, client_id="me", now=NOW, max_age=600)
+
+
+def test_the_user_was_asked_recently_enough(server: Server) -> None:
+    assert aged(server, NOW - 600)
+    assert aged(server, NOW - 700)  # clocks differ
+    assert read(server, token(auth_time=1))  # nobody wanted to know
+
+
+@pytest.mark.parametrize("authenticated", [None, NOW - 781, "today", True])
+def test_the_user_was_not_asked_recently_enough(server: Server, authenticated: object) -> None:
+    with raises_code(ProtocolError, "invalid-id-token") as caught:
+        aged(server, authenticated)
+    assert "auth_time" in str(caught.value)
+    assert "max_age" in (caught.value.hint or "")
+
+
 MALFORMED = [None, "", 7, "canary", "a.b", "e30.canary.", "e30..", "a.b.c.d.e", "x" * 70_000, token([]), f"{token()}\n"]
 
 

@@ -217,6 +217,14 @@ def test_response_reaches_no_program_but_in_a_query(mode: str, pkce: Pkce) -> No
     assert ask(extra={"response_mode": "query"})["response_mode"] == "query"
 
 
+@pytest.mark.parametrize("age", ["", "an hour", "-1", "1.5", "9" * 10, ("1", "2")])
+def test_maximum_age_is_a_number_of_seconds(age: str | tuple[str, ...], pkce: Pkce) -> None:
+    ask = partial(authorization_fields, client_id="me", redirect_uri="http://x/", scopes=(), state="s", pkce=pkce)
+    with raises_code(ConfigurationError, "invalid-setting"):
+        ask(extra={"max_age": age})
+    assert ask(extra={"max_age": "0"})["max_age"] == "0"
+
+
 def test_client_id_and_scope_of_the_assertion_request_are_optional() -> None:  # RFC 7523, section 2.1
     grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
     request = assertion_request("https://id.example.com/token", assertion=Secret("a.b.c"))

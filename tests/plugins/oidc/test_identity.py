@@ -14,6 +14,7 @@ from freshkey.model.identity import Identity
 from freshkey.model.profile import Profile
 from freshkey_oidc.formats import OidcToken
 from freshkey_oidc.sources import SIGN_IN
+from freshkey_testing import ManualClock
 from raises_code import raises_code
 from scripted_issuer import ISSUER, ScriptedIssuer
 
@@ -75,6 +76,19 @@ def test_id_token_with_a_wrong_claim_ends_the_sign_in(
     with raises_code(ProtocolError, "invalid-id-token"):
         sign_in()
     assert f"{ISSUER}/userinfo" not in [request.url for request in issuer.http.requests]
+
+
+def test_user_was_asked_as_recently_as_max_age_wants(
+    make_profile: MakeProfile, issuer: ScriptedIssuer, freshkey_clock: ManualClock, sign_in: SignIn
+) -> None:
+    recent = make_profile(authorization_parameters={"max_age": "600"})
+    issuer.claims = {"auth_time": freshkey_clock.now().wall - 500}
+    assert sign_in(recent).identity.account == "user-1"
+    for asked in (None, freshkey_clock.now().wall - 800):
+        issuer.claims = {"auth_time": asked}
+        assert sign_in().identity.account == "user-1"
+        with raises_code(ProtocolError, "invalid-id-token"):
+            sign_in(recent)
 
 
 def test_id_token_that_somebody_else_signed_ends_the_sign_in(

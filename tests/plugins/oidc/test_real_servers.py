@@ -58,7 +58,7 @@ def at_oidc_provider(server: OidcServer, secret: Path) -> Place:
     user = {
         "client_id": server.client_id,
         "scopes": ["openid", "offline_access", "email"],
-        "authorization_parameters": {"prompt": "consent"},
+        "authorization_parameters": {"prompt": "consent", "max_age": "600"},
     }
     return Place(
         server,
