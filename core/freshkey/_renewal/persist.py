@@ -153,7 +153,8 @@ def must_be_alive(context: ProfileContext, newer: Credential) -> None:
         raise login_required(context, describe_end(source), code="sign-in-ended")
     if context.freshness(newer) is Freshness.EXPIRED:
         message = "the provider returned a credential that had already expired"
-        raise TransientError(message, hint="Check this machine's clock", code="credential-already-expired")
+        hint = "Check this machine's clock. If it is right, ask who hands the credential out why its lifetime is over"
+        raise TransientError(message, hint=hint, code="credential-already-expired")
 
 
 def save(store: CredentialStore, record: Record, *, clock: Clock, unsaved: Callable[[StoreError], None]) -> None:

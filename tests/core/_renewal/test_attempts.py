@@ -791,9 +791,11 @@ def test_owned_credential_expired_on_arrival_is_a_failure(world: World) -> None:
 def test_borrowed_credential_expired_on_arrival_is_a_failure(world: World) -> None:
     world.provider.variable = "borrowed-1"
     world.provider.lifetime = 0.0
-    with raises_code(TransientError, "credential-already-expired"):
+    with raises_code(TransientError, "credential-already-expired") as caught:
         world.keeper().get("me")
     assert world.provider.acquired == [VARIABLE]
+    assert "clock" in (caught.value.hint or "")
+    assert "who hands the credential out" in (caught.value.hint or "")
 
 
 def test_the_pause_after_a_failure_fits_the_lifetime(world: World) -> None:
