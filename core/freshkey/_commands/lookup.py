@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
 
@@ -42,7 +42,13 @@ def find_program(named: str, environ: Mapping[str, str]) -> str | None:
         environ: Has PATH. Entries that are empty, relative or in the current project are skipped: a hostile checkout
             would supply the program.
     """
-    return _found(named, without_project_path(uniform(environ)))
+    return next(iter(find_programs([named], environ)), None)
+
+
+def find_programs(named: Iterable[str], environ: Mapping[str, str]) -> set[str]:
+    """Return what `find_program` does for each of several, without those that are missing; PATH is read only once."""
+    outside = without_project_path(uniform(environ))
+    return {found for one in named if (found := _found(one, outside)) is not None}
 
 
 def find_users_program(named: str, environ: Mapping[str, str]) -> str | None:

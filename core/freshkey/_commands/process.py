@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from freshkey._commands.batch_file import is_batch_file, refuse_quoting
 from freshkey._commands.environ import child_environment, for_start, uniform, with_safe_path
-from freshkey._commands.lookup import find_program, how_to_name, is_bare, is_command
+from freshkey._commands.lookup import find_program, find_programs, how_to_name, is_bare, is_command
 from freshkey._commands.named_files import TooManyPartsError, named_files, named_paths, parts_of
 from freshkey._commands.session import start_session
 from freshkey._files.bounded import NotRegularError, open_regular
@@ -227,8 +227,8 @@ def refuse_unsafe_words(words: Sequence[str], environ: Mapping[str, str], direct
         files |= {path for path in named_paths(words, directory) if path.parent != directory}
     except TooManyPartsError:
         raise too_long() from None
-    programs = (find_program(part, environ) for part in parts if is_bare(part))
-    for place in sorted({*map(str, files), *filter(None, programs)}):
+    programs = find_programs(filter(is_bare, parts), environ)
+    for place in sorted(programs.union(map(str, files))):
         refuse_unsafe_program(place, environ, directory)
 
 

@@ -12,6 +12,7 @@ from freshkey._commands.command import Command
 from freshkey._commands.environ import with_safe_path
 from freshkey._commands.helper import run_helper
 from freshkey._commands.lookup import find_program, find_users_program, how_to_name, is_bare, is_command
+from freshkey._commands.process import refuse_unsafe_words
 from freshkey._files import variable_paths
 from freshkey.errors import ConfigurationError
 from freshkey.secret import Secret
@@ -48,6 +49,19 @@ def test_entries_of_path_that_depend_on_the_working_directory_are_skipped(
     assert find_program("tool", {"PATH": ""}) is None
     assert find_program("tool", {}) is None
     assert same(find_program(str(second), {}), second)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="only elsewhere, words are looked up")
+def test_path_is_read_once_however_many_words_a_command_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(path: str) -> list[str]:
+        read.append(path)
+        return variable_paths.path_entries(path)
+
+    monkeypatch.setattr("freshkey._files.project_place.path_entries", counted)
+    refuse_unsafe_words(["-c", " ".join(f"word{number}" for number in range(50))], {"PATH": str(tmp_path)}, tmp_path)
+    assert read == [str(tmp_path)]
 
 
 def test_entry_of_path_in_quotation_marks_has_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
