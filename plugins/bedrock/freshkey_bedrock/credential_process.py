@@ -28,6 +28,7 @@ from freshkey.plugin import (
     without_project_path,
 )
 from freshkey_bedrock.aws_keys import AwsKeys
+from freshkey_bedrock.deadline import ends_by_itself
 from freshkey_bedrock.formats import AwsCredential
 from freshkey_bedrock.paths import wrong_path
 from freshkey_bedrock.shared_config import config_file, credentials_file
@@ -35,10 +36,6 @@ from freshkey_bedrock.stated_end import stated_end
 
 
 VERSION: Final = 1
-
-_MARGIN: Final = 2.0
-"""Seconds before the deadline (at most half of the remaining time) at which a process is killed, so that the error
-names it."""
 
 
 @frameless
@@ -221,7 +218,8 @@ class CredentialProcess:
         sources = (config_file(), credentials_file())
         command = Command(argv=tuple(self._argv), ensure_own=self._asker.ensure_own, sources=sources)
         environ = without_project_path(os.environ)
-        printed = run_command(command, timeout=left - min(_MARGIN, left / 2), environ=environ)
+        with ends_by_itself():
+            printed = run_command(command, timeout=left, environ=environ)
         program = f"the credential process {Path(self._argv[0]).name!r}"
         keys = read_credentials(printed, program)
         # botocore would not say which program it was.

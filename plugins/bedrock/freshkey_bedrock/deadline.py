@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Generic, TypeVar
 
 from freshkey.errors import TransientError
@@ -14,6 +15,9 @@ from freshkey_bedrock.botocore_tls import use_own_tls
 T = TypeVar("T")
 
 THREAD_NAME: Final = "freshkey aws"
+
+GRACE: Final = 5.0
+"""Seconds beyond the deadline that a program which missed it gets to end, so that the error names the program."""
 
 _LOGGERS: Final = ("auth", "client", "credentials", "endpoint", "hooks", "httpsession", "parsers", "tokens", "utils")
 """botocore's loggers that may not exist yet when the call starts."""
@@ -37,11 +41,13 @@ def call_with_deadline(seconds: float, call: Callable[[], T], what: str) -> T:
     use_own_tls(THREAD_NAME)
     run = _Run(call)
     try:
-        run.thread.start()
+        run.start()
     except RuntimeError:
         raise TransientError("cannot start a thread to look up AWS credentials", code="out-of-threads") from None
-    run.thread.join(seconds)
-    if run.thread.is_alive():
+    run.join(seconds)
+    if run.is_alive() and run.ends_by_itself:
+        run.join(GRACE)
+    if run.is_alive():
         raise TransientError(
             f"{what} within {seconds:g} s",
             hint="Check the network and the AWS configuration, or increase the setting deadline",
@@ -50,14 +56,31 @@ def call_with_deadline(seconds: float, call: Callable[[], T], what: str) -> T:
     return run.result()
 
 
-class _Run(Generic[T]):
+@contextmanager
+def ends_by_itself() -> Iterator[None]:
+    """Within a call: what happens here meets the deadline by itself, with an error that says more than the caller's.
+
+    Both time limits end at the same moment, and killing a program takes a while on a busy machine.
+    """
+    run = threading.current_thread()
+    if not isinstance(run, _Run):
+        yield
+        return
+    run.ends_by_itself = True
+    yield
+    # Not after an error: the caller still waits for it.
+    run.ends_by_itself = False
+
+
+class _Run(threading.Thread, Generic[T]):
     def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__(name=THREAD_NAME, daemon=True)
         self._call = call
         self._answers: list[T] = []
         self._error: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
+        self.ends_by_itself = False
 
-    def _run(self) -> None:
+    def run(self) -> None:
         try:
             self._answers.append(self._call())
         except BaseException as error:  # noqa: BLE001  raised again in the waiting thread
