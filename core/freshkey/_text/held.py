@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
 
 from freshkey.secret import Secret
 
 
 _MAX_OBJECTS: Final = 2000
 """Objects that are looked at; a plugin's result may be a graph without an end."""
+
+_TRIES: Final = 10
+"""How often a container is copied that changes meanwhile."""
 
 _SECRET_NAME: Final = re.compile(r"pass|secret|token|key|credential|pwd|dsn", re.IGNORECASE)
 
@@ -41,12 +44,26 @@ def secrets_in(*holders: object) -> Iterator[str]:
         if isinstance(one, Secret):
             yield from _with_members(one.reveal())
         elif isinstance(one, Mapping):
-            yield from _named(one)
-            waiting += [*one.keys(), *one.values()]
+            members = dict(_copied(one))
+            yield from _named(members)
+            waiting += [*members.keys(), *members.values()]
         elif isinstance(one, list | tuple | set | frozenset):
-            waiting += one
+            waiting += _copied(one)
         else:
             waiting += _parts(one)
+
+
+def _copied(container: Collection[Any]) -> list[Any]:
+    """Return what a container holds now, pairs if it is a mapping; other threads may be changing it."""
+    for _ in range(_TRIES):
+        try:
+            # No other thread runs while a dict is copied, but one may run while pairs are made of it.
+            return [*dict(container).items()] if isinstance(container, Mapping) else [*container]
+        except RuntimeError:
+            continue  # a set, or a mapping of another class, changed its size
+        except Exception:  # noqa: BLE001  a plugin's object
+            break
+    return []
 
 
 def _parts(one: object) -> Iterator[object]:

@@ -98,6 +98,6 @@ def _elsewhere(record: logging.LogRecord) -> bool:  # noqa: ARG001  the signatur
 
 def _silence_botocore() -> None:
     """Suppress botocore's log messages on this thread: they quote STS responses, including secret keys."""
-    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in {"botocore", "urllib3"}]
+    known = [name for name in [*logging.root.manager.loggerDict] if name.partition(".")[0] in {"botocore", "urllib3"}]
     for name in {*known, *(f"botocore.{name}" for name in _LOGGERS)}:
         logging.getLogger(name).addFilter(_elsewhere)

@@ -168,7 +168,7 @@ def _within_deadline(question: Callable[[Lookup], _T], region: str | None = None
 
 def _silence_botocore() -> None:
     """Suppress botocore's log messages on that thread: they quote identity tokens, and STS's answers with the keys."""
-    known = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in {"botocore", "urllib3"}]
+    known = [name for name in [*logging.root.manager.loggerDict] if name.partition(".")[0] in {"botocore", "urllib3"}]
     for name in {*known, *(f"botocore.{name}" for name in _LOGGERS)}:
         logging.getLogger(name).addFilter(_elsewhere)
 
