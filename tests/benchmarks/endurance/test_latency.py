@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.endurance import latency
-from benchmarks.endurance.latency import CONTROL, TROUBLES, Row, Spread, Stage, measure, report
+from benchmarks.endurance.latency import CONTROL, PROFILE, TROUBLES, Row, Spread, Stage, measure, report
+from freshkey import Credential, Keeper
 from freshkey._stores.keychain import store as keychain_store
 from freshkey._stores.keychain.worker import SerialWorker
 
@@ -37,7 +39,17 @@ def test_measurement_fails_if_the_credential_is_renewed(tmp_path: Path, monkeypa
     def nothing(stage: Stage) -> Iterator[None]:
         yield
 
+    returned: list[Credential] = []
+
+    def until_renewed(keeper: Keeper, calls: int, seconds: float) -> Spread:
+        returned.append(keeper.get(PROFILE))
+        while len(returned) > 1 and returned[-1] == returned[0]:
+            time.sleep(0.01)
+            returned.append(keeper.get(PROFILE))
+        return SPREAD
+
     monkeypatch.setitem(TROUBLES, "nothing", nothing)
+    monkeypatch.setattr(latency, "_time", until_renewed)
     with pytest.raises(RuntimeError, match="nothing"):
         measure("nothing", CALLS, tmp_path / "state", lifetime=4.0)
 
