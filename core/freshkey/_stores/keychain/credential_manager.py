@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 NO_LOGON_SESSION: Final = 1312
 """ERROR_NO_SUCH_LOGON_SESSION: sessions over the network, such as most of SSH's, have no credentials."""
 
+DAMAGED: Final = frozenset({2, 1015})
+"""ERROR_FILE_NOT_FOUND and ERROR_REGISTRY_CORRUPT: there is an entry, but only a part of it.
+
+Wine keeps each entry in several values of its registry, so a reader may come between two of them, and a writer that was
+killed there leaves such an entry behind (dlls/advapi32/cred.c, ``registry_read_credential``).
+"""
+
 _NOT_FOUND: Final = 1168
 """ERROR_NOT_FOUND."""
 
@@ -77,6 +84,12 @@ def _remove(target: str, username: str) -> bool:
     try:
         if windows.CredRead(target, windows.CRED_TYPE_GENERIC)["UserName"] != username:
             return False
+    except error as problem:
+        if problem.winerror == _NOT_FOUND:
+            return False
+        if problem.winerror not in DAMAGED:  # what is left of an entry goes, too
+            raise
+    try:
         windows.CredDelete(target, windows.CRED_TYPE_GENERIC)
     except error as problem:
         if problem.winerror != _NOT_FOUND:

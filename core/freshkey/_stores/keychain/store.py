@@ -152,10 +152,10 @@ def _opened_once(name: str | None) -> KeyringBackend:
 
 def explained(error: Exception) -> StoreUnavailable | RecordUnreadable:
     """Convert an exception of a keychain library, judging by its class; its text might quote a secret."""
-    if isinstance(error, UnicodeDecodeError):
+    number = getattr(error, "winerror", None)
+    if isinstance(error, UnicodeDecodeError) or number in credential_manager.DAMAGED:
         # Credential Manager stores bytes, and keyring decodes them; others store text.
         return RecordUnreadable("the keychain item is corrupt")
-    number = getattr(error, "winerror", None)
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _LOCKED:
         again = getattr(error, "seconds", 0.0)

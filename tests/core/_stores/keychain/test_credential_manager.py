@@ -222,6 +222,31 @@ def test_item_that_is_no_text_counts_as_damaged_and_is_replaced(mine: Profile, m
     assert opened(mine).load() == Snapshot(record=a_record(1))
 
 
+@pytest.mark.parametrize("number", [2, 1015])
+def test_part_of_an_entry_counts_as_damaged_and_is_removed(
+    mine: Profile, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A writer that was killed leaves one in Wine."""
+    library: Any = Windows
+    held = opened(mine)
+    held.save(a_record(1))
+    held.save(a_record(2))
+    read, broken = calls().CredRead, service_prefix(mine) + "0.0"
+
+    def read_part(TargetName: str, Type: int) -> dict[str, Any]:  # noqa: N803  as of Windows
+        if TargetName == broken:
+            raise library.pywintypes.error(number, "CredRead", "")
+        found: dict[str, Any] = read(TargetName, Type)
+        return found
+
+    with monkeypatch.context() as torn:
+        torn.setattr(calls(), "CredRead", read_part)
+        assert opened(mine).load().record == a_record(1)
+        KeyringItems(service_prefix(mine), mine.key, worker=keychain_store.WORKER).delete("0.0")
+    with pytest.raises(library.pywintypes.error):
+        read(broken, calls().CRED_TYPE_GENERIC)
+
+
 @pytest.mark.parametrize(
     ("number", "code", "facts"),
     [
