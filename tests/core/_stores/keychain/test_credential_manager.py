@@ -232,15 +232,22 @@ def test_part_of_an_entry_counts_as_damaged_and_is_removed(
     held.save(a_record(1))
     held.save(a_record(2))
     read, broken = calls().CredRead, service_prefix(mine) + "0.0"
+    deleting: list[str] = []
+    delete = calls().CredDelete
 
     def read_part(TargetName: str, Type: int) -> dict[str, Any]:  # noqa: N803  as of Windows
-        if TargetName == broken:
+        if TargetName == broken and not deleting:
             raise library.pywintypes.error(number, "CredRead", "")
         found: dict[str, Any] = read(TargetName, Type)
         return found
 
+    def delete_part(TargetName: str, Type: int) -> None:  # noqa: N803  as of Windows
+        deleting.append(TargetName)  # the double reads what it deletes
+        delete(TargetName, Type)
+
     with monkeypatch.context() as torn:
         torn.setattr(calls(), "CredRead", read_part)
+        torn.setattr(calls(), "CredDelete", delete_part)
         assert opened(mine).load().record == a_record(1)
         KeyringItems(service_prefix(mine), mine.key, worker=keychain_store.WORKER).delete("0.0")
     with pytest.raises(library.pywintypes.error):
